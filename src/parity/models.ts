@@ -1,4 +1,47 @@
 // Runners of the fixture kinds of the models group.
+import { z } from 'zod';
+import { VisionTransformer, type ViTConfig } from '../models/index.js';
 import type { CaseRunner } from './case.js';
+import { runClassifier } from './modelRun.js';
 
-export const modelKinds: Record<string, CaseRunner> = {};
+const size = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+
+/** The configuration of a ViT in timm's names. */
+export const vitSchema = z.looseObject({
+  img_size: size,
+  patch_size: size,
+  embed_dim: z.number(),
+  depth: z.number(),
+  num_heads: z.number(),
+  num_classes: z.number(),
+  mlp_ratio: z.number().default(4),
+  qkv_bias: z.boolean().default(true),
+  norm_eps: z.number().default(1e-6),
+  global_pool: z.enum(['token', 'avg']).default('token'),
+  class_token: z.boolean().default(true),
+  init_values: z.number().optional(),
+});
+
+export const vitConfig = (config: z.output<typeof vitSchema>): Partial<ViTConfig> => ({
+  imgSize: config.img_size,
+  patchSize: config.patch_size,
+  embedDim: config.embed_dim,
+  depth: config.depth,
+  numHeads: config.num_heads,
+  numClasses: config.num_classes,
+  mlpRatio: config.mlp_ratio,
+  qkvBias: config.qkv_bias,
+  normEps: config.norm_eps,
+  globalPool: config.global_pool,
+  classToken: config.class_token,
+  initValues: config.init_values,
+});
+
+const timmViT: CaseRunner = (parityCase, check) =>
+  runClassifier(parityCase, check, new VisionTransformer(vitConfig(parityCase.config(vitSchema))));
+
+export const modelKinds: Record<string, CaseRunner> = {
+  'vit-timm': timmViT,
+  'linear-probe': timmViT,
+  bitfit: timmViT,
+};

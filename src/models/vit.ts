@@ -1,0 +1,212 @@
+// Vision Transformer, Dosovitskiy et al. 2021 (arXiv:2010.11929), with the structure and parameter names of timm's
+// `VisionTransformer`.
+import { type Tensor, tf } from '../engine/index.js';
+import {
+  Attention,
+  Dropout,
+  DropPath,
+  type ForwardContext,
+  Identity,
+  init,
+  LayerNorm,
+  Linear,
+  Mlp,
+  Module,
+  Parameter,
+  PatchEmbed,
+} from '../nn/index.js';
+
+export interface ViTConfig {
+  /** Height and width in pixels, or one number for both. */
+  imgSize: number | readonly [number, number];
+  patchSize: number | readonly [number, number];
+  inChans: number;
+  /** 0 leaves the head out: the model gives features. */
+  numClasses: number;
+  embedDim: number;
+  depth: number;
+  numHeads: number;
+  mlpRatio: number;
+  qkvBias: boolean;
+  /** `token` classifies the class token, `avg` the mean of the patch tokens (with `fc_norm` instead of `norm`). */
+  globalPool: 'token' | 'avg';
+  classToken: boolean;
+  /** Start value of layer scale (Touvron et al. 2021), or none. */
+  initValues: number | undefined;
+  normEps: number;
+  dropRate: number;
+  posDropRate: number;
+  projDropRate: number;
+  attnDropRate: number;
+  /** Stochastic depth at the last block; it grows linearly from 0 at the first. */
+  dropPathRate: number;
+}
+
+export const VIT_DEFAULTS: ViTConfig = {
+  imgSize: 224,
+  patchSize: 16,
+  inChans: 3,
+  numClasses: 1000,
+  embedDim: 768,
+  depth: 12,
+  numHeads: 12,
+  mlpRatio: 4,
+  qkvBias: true,
+  globalPool: 'token',
+  classToken: true,
+  initValues: undefined,
+  normEps: 1e-6,
+  dropRate: 0,
+  posDropRate: 0,
+  projDropRate: 0,
+  attnDropRate: 0,
+  dropPathRate: 0,
+};
+
+const pair = (size: number | readonly [number, number]): readonly [number, number] =>
+  typeof size === 'number' ? [size, size] : size;
+
+/** Linear layers of a ViT start truncated-normal with σ = 0.02 and bias 0 (timm, JAX). */
+const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
+
+/** Scales each channel by a learnable factor. */
+export class LayerScale extends Module {
+  readonly gamma: Parameter;
+
+  constructor(dim: number, initValue: number) {
+    super();
+    this.gamma = new Parameter([dim], init.constant(initValue));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return tf.mul(x, this.gamma.value);
+  }
+}
+
+/** A pre-norm transformer block: x + attention(norm1(x)), then x + mlp(norm2(x)). */
+export class Block extends Module {
+  norm1: Module;
+  attn: Module;
+  ls1: Module;
+  dropPath1: Module;
+  norm2: Module;
+  mlp: Module;
+  ls2: Module;
+  dropPath2: Module;
+
+  constructor(config: ViTConfig, dropPath: number) {
+    super();
+    const { embedDim, numHeads, mlpRatio, qkvBias, initValues, normEps, attnDropRate, projDropRate } = config;
+    const scale = (): Module => (initValues === undefined ? new Identity() : new LayerScale(embedDim, initValues));
+    this.norm1 = new LayerNorm(embedDim, normEps);
+    this.attn = new Attention(embedDim, numHeads, {
+      qkvBias,
+      attnDrop: attnDropRate,
+      projDrop: projDropRate,
+      ...LINEAR_INIT,
+    });
+    this.ls1 = scale();
+    this.dropPath1 = new DropPath(dropPath);
+    this.norm2 = new LayerNorm(embedDim, normEps);
+    this.mlp = new Mlp(embedDim, Math.floor(embedDim * mlpRatio), { drop: projDropRate, ...LINEAR_INIT });
+    this.ls2 = scale();
+    this.dropPath2 = new DropPath(dropPath);
+  }
+
+  /** `[B, N, D]` → `[B, N, D]`. */
+  override forward(x: Tensor, context?: ForwardContext): Tensor {
+    return this.feedForward(this.attend(x, context), context);
+  }
+
+  /** x + attention(norm1(x)). */
+  attend(x: Tensor, context?: ForwardContext): Tensor {
+    return tf.add(
+      x,
+      this.dropPath1.forward(this.ls1.forward(this.attn.forward(this.norm1.forward(x), context)), context),
+    );
+  }
+
+  /** x + mlp(norm2(x)). */
+  feedForward(x: Tensor, context?: ForwardContext): Tensor {
+    return tf.add(
+      x,
+      this.dropPath2.forward(this.ls2.forward(this.mlp.forward(this.norm2.forward(x), context)), context),
+    );
+  }
+}
+
+/** timm's Vision Transformer. `forward` gives logits `[B, numClasses]`. */
+export class VisionTransformer extends Module {
+  readonly clsToken: Parameter | undefined;
+  readonly posEmbed: Parameter;
+  patchEmbed: PatchEmbed;
+  posDrop: Dropout;
+  blocks: Module[];
+  norm: Module;
+  fcNorm: Module;
+  headDrop: Dropout;
+  head: Module;
+  readonly config: ViTConfig;
+  /** Tokens before the patch tokens: the class token, if there is one. */
+  readonly numPrefixTokens: number;
+
+  constructor(options: Partial<ViTConfig> = {}) {
+    super();
+    const config = { ...VIT_DEFAULTS, ...options };
+    this.config = config;
+    const { embedDim, depth, normEps, dropPathRate, numClasses, globalPool, classToken } = config;
+    this.numPrefixTokens = classToken ? 1 : 0;
+    this.clsToken = classToken ? new Parameter([1, 1, embedDim], init.normal(1e-6)) : undefined;
+    this.patchEmbed = new PatchEmbed({
+      imgSize: pair(config.imgSize),
+      patchSize: pair(config.patchSize),
+      inChans: config.inChans,
+      embedDim,
+    });
+    const tokens = this.patchEmbed.numPatches + this.numPrefixTokens;
+    this.posEmbed = new Parameter([1, tokens, embedDim], init.truncatedNormal(0.02));
+    this.posDrop = new Dropout(config.posDropRate);
+    const dropPath = (i: number): number => (depth > 1 ? (dropPathRate * i) / (depth - 1) : 0);
+    this.blocks = Array.from({ length: depth }, (_, i) => new Block(config, dropPath(i)));
+    const averages = globalPool === 'avg';
+    this.norm = averages ? new Identity() : new LayerNorm(embedDim, normEps);
+    this.fcNorm = averages ? new LayerNorm(embedDim, normEps) : new Identity();
+    this.headDrop = new Dropout(config.dropRate);
+    this.head =
+      numClasses > 0
+        ? new Linear(embedDim, numClasses, { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros })
+        : new Identity();
+  }
+
+  /** Images `[B, H, W, C]` → tokens with class token and position `[B, N, D]`. */
+  embed(images: Tensor): Tensor {
+    const patches = this.patchEmbed.forward(images);
+    const batch = patches.shape[0]!;
+    const tokens = this.clsToken ? tf.concat([tf.tile(this.clsToken.value, [batch, 1, 1]), patches], 1) : patches;
+    return tf.add(tokens, this.posEmbed.value);
+  }
+
+  /** Images `[B, H, W, C]` → normalised tokens `[B, N, D]`. Taps `block.i`: tokens after block i. */
+  forwardFeatures(images: Tensor, context?: ForwardContext): Tensor {
+    let x = this.posDrop.forward(this.embed(images), context);
+    this.blocks.forEach((block, i) => {
+      x = block.forward(x, context);
+      context?.tap?.(`block.${i}`, x);
+    });
+    return this.norm.forward(x);
+  }
+
+  /** Normalised tokens `[B, N, D]` → pooled features `[B, D]`. */
+  pool(tokens: Tensor): Tensor {
+    const [batch, count, dim] = tokens.shape as [number, number, number];
+    if (this.config.globalPool === 'token')
+      return tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, dim]), [batch, dim]);
+    return tf.mean(tf.slice(tokens, [0, this.numPrefixTokens, 0], [batch, count - this.numPrefixTokens, dim]), 1);
+  }
+
+  /** Images `[B, H, W, C]` → logits `[B, numClasses]`. */
+  override forward(images: Tensor, context?: ForwardContext): Tensor {
+    const features = this.fcNorm.forward(this.pool(this.forwardFeatures(images, context)));
+    return this.head.forward(this.headDrop.forward(features, context), context);
+  }
+}

@@ -1,0 +1,14 @@
+// Layers and what they are made of.
+export { Attention, type AttentionOptions, Mlp } from './attention.js';
+export { ForwardContext, tapped } from './context.js';
+export { attentionWeights, mergeHeads, splitHeads } from './functional/attention.js';
+export { gelu } from './functional/gelu.js';
+export { layerNorm } from './functional/layerNorm.js';
+export { linear } from './functional/linear.js';
+export { defineOp } from './functional/op.js';
+export type { Initializer } from './init.js';
+export * as init from './init.js';
+export { Dropout, DropPath, Gelu, LayerNorm, Linear, type LinearOptions, Relu } from './layers.js';
+export { Identity, type LoadReport, Module, Sequential, type StateDict } from './module.js';
+export { Buffer, Parameter } from './parameter.js';
+export { PatchEmbed, type PatchEmbedOptions } from './patchEmbed.js';

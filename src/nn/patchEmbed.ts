@@ -1,0 +1,87 @@
+// Images to patch tokens: a convolution whose stride is its kernel, computed as one matrix product.
+import { type Tensor, tf } from '../engine/index.js';
+import { ShapeError } from '../errors.js';
+import { linear } from './functional/linear.js';
+import { type Initializer, kaimingUniform, uniform } from './init.js';
+import { Module } from './module.js';
+import { Parameter } from './parameter.js';
+
+/** The convolution that projects a patch; weight `[out, in, ph, pw]`, bias `[out]`. */
+class PatchProjection extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(
+    readonly inChannels: number,
+    readonly outChannels: number,
+    readonly patch: readonly [number, number],
+    weightInit: Initializer,
+    biasInit: Initializer,
+  ) {
+    super();
+    this.weight = new Parameter([outChannels, inChannels, ...patch], weightInit);
+    this.bias = new Parameter([outChannels], biasInit);
+  }
+
+  /** `[B, H, W, C]` → `[B, ⌊H/ph⌋ · ⌊W/pw⌋, out]`, row by row. What is left over at the right and bottom is cut. */
+  override forward(x: Tensor): Tensor {
+    const [batch, height, width, channels] = x.shape as [number, number, number, number];
+    const [ph, pw] = this.patch;
+    const rows = Math.floor(height / ph);
+    const columns = Math.floor(width / pw);
+    const cut =
+      rows * ph === height && columns * pw === width
+        ? x
+        : tf.slice(x, [0, 0, 0, 0], [batch, rows * ph, columns * pw, channels]);
+    // tfjs-node transposes at most six axes, which is what this takes
+    const patches = tf.transpose(tf.reshape(cut, [batch, rows, ph, columns, pw, channels]), [0, 1, 3, 5, 2, 4]);
+    const flat = tf.reshape(patches, [batch, rows * columns, channels * ph * pw]);
+    const weight = tf.reshape(this.weight.value, [this.outChannels, channels * ph * pw]);
+    return linear(flat, weight, this.bias.value);
+  }
+}
+
+export interface PatchEmbedOptions {
+  imgSize: readonly [number, number];
+  patchSize: readonly [number, number];
+  inChans?: number;
+  embedDim: number;
+  weightInit?: Initializer;
+  biasInit?: Initializer;
+}
+
+/** Splits images into patches and projects each to a token. */
+export class PatchEmbed extends Module {
+  proj: Module;
+  readonly imgSize: readonly [number, number];
+  readonly inChans: number;
+  /** Patches in a column and in a row. */
+  readonly gridSize: readonly [number, number];
+  readonly numPatches: number;
+
+  constructor({ imgSize, patchSize, inChans = 3, embedDim, ...inits }: PatchEmbedOptions) {
+    super();
+    this.imgSize = imgSize;
+    this.inChans = inChans;
+    this.gridSize = [Math.floor(imgSize[0] / patchSize[0]), Math.floor(imgSize[1] / patchSize[1])];
+    this.numPatches = this.gridSize[0] * this.gridSize[1];
+    if (this.numPatches === 0) {
+      throw new ShapeError(`No patch of ${patchSize.join(' × ')} fits into an image of ${imgSize.join(' × ')} pixels.`);
+    }
+    const fanIn = inChans * patchSize[0] * patchSize[1];
+    const { weightInit = kaimingUniform(), biasInit = uniform(1 / Math.sqrt(fanIn)) } = inits;
+    this.proj = new PatchProjection(inChans, embedDim, patchSize, weightInit, biasInit);
+  }
+
+  /** `[B, H, W, C]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */
+  override forward(x: Tensor): Tensor {
+    const [, height, width, channels] = x.shape;
+    const [expectedHeight, expectedWidth] = this.imgSize;
+    if (x.rank !== 4 || height !== expectedHeight || width !== expectedWidth || channels !== this.inChans) {
+      throw new ShapeError(
+        `Expected images [B, ${expectedHeight}, ${expectedWidth}, ${this.inChans}], got [${x.shape}].`,
+      );
+    }
+    return this.proj.forward(x);
+  }
+}

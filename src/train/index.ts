@@ -1,0 +1,2 @@
+// Optimisers, schedules, losses, metrics, trainer.
+export { crossEntropy } from './losses.js';
