@@ -1,0 +1,92 @@
+// The command line: picks a command, loads only that one, and turns errors into one paragraph and an exit status.
+import { Command, CommanderError } from 'commander';
+import { version } from '../../package.json';
+import { nearest, UsageError, VitlabError } from '../errors.js';
+
+interface Entry {
+  readonly summary: string;
+  /** Commands load on use, so that help appears without starting an engine. */
+  readonly load: () => Command;
+}
+
+/** Every command, in the order of the help page. */
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  parity: {
+    summary: 'run fixture cases against this build',
+    load: () => (require('./parity.js') as typeof import('./parity.js')).parityCommand(),
+  },
+};
+
+const EXIT_HELP = `
+Exit status: 0 success, 1 a failed run, 2 bad usage, 3 a metric out of its expected range, 4 timeout, 5 kernel died,
+130 interrupted.`;
+
+/** Runs the command line and sets the exit status. */
+export async function main(argv: readonly string[]): Promise<void> {
+  quietOnClosedPipe();
+  const debug = argv.includes('--debug');
+  try {
+    await dispatch(argv.filter((word) => word !== '--debug'));
+  } catch (error) {
+    process.exitCode = report(error, debug);
+  }
+}
+
+async function dispatch(argv: readonly string[]): Promise<void> {
+  const program = new Command('vitlab')
+    .description('Vision-transformer experiments as TypeScript notebooks.')
+    .version(version)
+    .option('--debug', 'show where an error came from')
+    .addHelpText('after', EXIT_HELP);
+  const [name] = argv[0] === 'help' ? argv.slice(1) : argv;
+  if (name !== undefined && !name.startsWith('-') && name !== 'help' && !COMMANDS[name]) {
+    const guess = nearest(name, Object.keys(COMMANDS));
+    throw new UsageError(
+      `There is no command '${name}'. ${guess ? `Did you mean '${guess}'? ` : ''}` +
+        `The commands are ${Object.keys(COMMANDS).join(', ')}; 'vitlab --help' says more.`,
+    );
+  }
+  for (const [key, entry] of Object.entries(COMMANDS)) {
+    program.addCommand(key === name ? entry.load() : new Command(key).summary(entry.summary));
+  }
+  throwInsteadOfExit(program);
+  if (argv.length === 0) {
+    program.outputHelp();
+    return;
+  }
+  await program.parseAsync(argv, { from: 'user' });
+}
+
+/** Commands built elsewhere inherit nothing, so each gets the settings itself. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => {} });
+  command.commands.forEach(throwInsteadOfExit);
+}
+
+/** Prints what went wrong; returns the exit status. */
+function report(error: unknown, debug: boolean): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
+    console.error(`vitlab: ${error.message.replace(/^error: /, '')}`);
+    return 2;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const known = error instanceof VitlabError;
+  const where = known || debug ? '' : ' (an unexpected error: --debug shows where)';
+  console.error(`vitlab: ${message.trim() || 'failed without a message'}${where}`);
+  if (debug && error instanceof Error) console.error(withCauses(error));
+  return known ? error.exitCode : 1;
+}
+
+function withCauses(error: Error): string {
+  const cause = error.cause instanceof Error ? `\nCaused by: ${withCauses(error.cause)}` : '';
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+/** `vitlab … | head` closes the pipe early, which is no failure. */
+function quietOnClosedPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+}
