@@ -1,0 +1,138 @@
+// What is installed. A step has the inputs it is made from, the files that must be there afterwards, the steps before
+// it, and `run(run)`; nothing half-made is ever at its final place with a stamp beside it.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { findCompiler, findPython, pythonVersion } from './machine.mjs';
+import { fileHash, temporary } from './stamps.mjs';
+
+const GB = 1e9;
+const addonFolder = 'node_modules/@tensorflow/tfjs-node-gpu';
+const addonFile = `${addonFolder}/lib/napi-v8/tfjs_binding.node`;
+const tensorflowFolder = '.vitlab/tensorflow';
+const libraries = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
+const kernelFile = 'kernel/jupyter/kernels/tslab/kernel.json';
+
+/** The steps for one of TensorFlow's variants: `cpu`, `gpu`, `arm64` or `none`. */
+export function stepsFor(root, variant) {
+  const native = variant === 'none' ? [] : [tensorflow(root, variant), addon(root)];
+  const installed = [nodePackages(root), jupyterLab(root), ...native];
+  return [...installed, smoke(root, installed)];
+}
+
+function nodePackages(root) {
+  return {
+    name: 'node-packages',
+    title: 'Node packages',
+    needs: { npm: true, disk: 1.5 * GB },
+    after: [],
+    inputs: {
+      abi: process.versions.modules,
+      platform: `${process.platform}-${process.arch}`,
+      files: ['package.json', 'package-lock.json', '.npmrc'].map((file) => fileHash(path.join(root, file))),
+    },
+    outputs: ['node_modules/.package-lock.json'],
+    intact: () => true,
+    async run(run) {
+      await run('npm', ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund']);
+    },
+  };
+}
+
+function jupyterLab(root) {
+  const python = path.join(root, '.venv', 'bin', 'python');
+  return {
+    name: 'jupyterlab',
+    title: 'JupyterLab',
+    needs: { python: true, pypi: true, disk: 1 * GB },
+    after: [],
+    // The root is an input, because the scripts of a virtual environment hold absolute paths.
+    inputs: { root, requirements: fileHash(path.join(root, 'requirements/lab.txt')) },
+    outputs: ['.venv/bin/jupyter-lab', '.venv/share/jupyter/labextensions/jupyterlab-plotly/package.json'],
+    // It is judged by its own Python, not by the one that happens to be first in PATH today.
+    intact: (made) => pythonVersion(python) === made.python,
+    async run(run) {
+      const old = path.join(temporary(root), 'venv');
+      if (existsSync(path.join(root, '.venv'))) renameSync(path.join(root, '.venv'), old);
+      rmSync(old, { recursive: true, force: true });
+      await run(findPython().command, ['-m', 'venv', '.venv']);
+      await run(python, [...pipInstall, '-r', 'requirements/lab.txt']);
+      return { python: pythonVersion(python) };
+    },
+  };
+}
+
+const pipInstall = ['-m', 'pip', 'install', '--require-hashes', '--only-binary=:all:', '--progress-bar=off'];
+
+// The wheel serves as a C++ library, so its Python version is free: one that TensorFlow publishes.
+function tensorflow(root, variant) {
+  const requirements = `requirements/tensorflow-${variant}.txt`;
+  const version = /^tensorflow(?:-cpu)?==(\S+)/m.exec(readFileSync(path.join(root, requirements), 'utf8'))?.[1];
+  return {
+    name: 'tensorflow',
+    title: `TensorFlow ${version}${variant === 'gpu' ? ' with CUDA' : ''}`,
+    needs: { pypi: true, disk: (variant === 'gpu' ? 12 : 3) * GB },
+    after: [],
+    inputs: { variant, requirements: fileHash(path.join(root, requirements)), platform: process.arch },
+    outputs: [
+      `${tensorflowFolder}/tensorflow/include`,
+      ...libraries.map((so) => `${tensorflowFolder}/tensorflow/${so}`),
+    ],
+    intact: () => true,
+    async run(run) {
+      const fresh = path.join(temporary(root), 'tensorflow');
+      const old = path.join(temporary(root), 'tensorflow-old');
+      const final = path.join(root, tensorflowFolder);
+      const wheel = ['--no-deps', '--no-compile', '--python-version', '3.12', '--target', fresh];
+      await run(path.join(root, '.venv/bin/python'), [...pipInstall, ...wheel, '-r', requirements]);
+      if (existsSync(final)) renameSync(final, old);
+      renameSync(fresh, final);
+    },
+  };
+}
+
+/** tfjs-node's own binding source, compiled against that TensorFlow. */
+function addon(root) {
+  const compiler = findCompiler();
+  const wheel = path.join(root, tensorflowFolder, 'tensorflow');
+  // Seen from lib/napi-v8, so that the clone can be moved.
+  const relative = path.relative(path.join(root, path.dirname(addonFile)), wheel);
+  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-DNAPI_VERSION=8', `-Wl,-rpath,$ORIGIN/${relative}`];
+  return {
+    name: 'addon',
+    title: 'TensorFlow addon for Node (compiled)',
+    needs: { compiler: true, disk: 0 },
+    after: ['node-packages', 'tensorflow'],
+    inputs: { flags },
+    outputs: [addonFile],
+    // Once made, it works without a compiler too.
+    intact: (made) => compiler === undefined || made.compiler === compiler.version,
+    async run(run) {
+      const source = path.join(root, addonFolder);
+      const part = path.join(temporary(root), 'tfjs_binding.node');
+      const headers = path.join(root, 'node_modules/node-api-headers/include');
+      const includes = [headers, path.join(wheel, 'include'), source].map((folder) => `-I${folder}`);
+      const sources = ['tfjs_backend.cc', 'tfjs_binding.cc'].map((file) => path.join(source, 'binding', file));
+      const links = [`-L${wheel}`, ...libraries.map((so) => `-l:${so}`)];
+      await run(compiler.command, [...flags, ...includes, ...sources, '-o', part, ...links]);
+      mkdirSync(path.dirname(path.join(root, addonFile)), { recursive: true });
+      renameSync(part, path.join(root, addonFile));
+      return { compiler: compiler.version };
+    },
+  };
+}
+
+function smoke(root, installed) {
+  return {
+    name: 'smoke',
+    title: 'Check of what was installed',
+    needs: { disk: 0 },
+    after: installed.map((step) => step.name),
+    inputs: { test: fileHash(path.join(root, 'setup/smoke.cjs')), kernel: fileHash(path.join(root, kernelFile)) },
+    outputs: [],
+    intact: () => true,
+    async run(run) {
+      const native = installed.some((step) => step.name === 'addon');
+      await run(process.execPath, [path.join(root, 'setup/smoke.cjs'), kernelFile, ...(native ? [addonFile] : [])]);
+    },
+  };
+}
