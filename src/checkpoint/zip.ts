@@ -1,0 +1,144 @@
+// Zip archives with bounds: sizes are checked against the file before anything is allocated, parts may not overlap,
+// and every part must match its checksum. (Directory and stream reading: npm yauzl.)
+import fs from 'node:fs';
+import zlib from 'node:zlib';
+import yauzl from 'yauzl';
+import { CheckpointError } from '../errors.js';
+import { crc32 } from './crc32.js';
+
+/** Deflate cannot shrink more than this; a part that claims to has a wrong size. */
+const maxDeflateRatio = 1032;
+/** What all parts together may take unpacked: this much, or this many times the file. */
+const maxUnpacked = { bytes: 2 ** 28, timesFile: 32 };
+
+/** An open archive: the directory is read and checked, parts are read one by one when asked for. */
+export class ZipArchive {
+  private constructor(
+    readonly path: string,
+    private readonly zip: yauzl.ZipFile,
+    private readonly entries: ReadonlyMap<string, yauzl.Entry>,
+  ) {}
+
+  /** Opens an archive. Throws CheckpointError when it is no sound zip file, or would unpack to too much. */
+  static async open(path: string): Promise<ZipArchive> {
+    const zip = await openZip(path);
+    try {
+      const entries = await readDirectory(zip);
+      checkSizes(entries.values(), fs.statSync(path).size);
+      return new ZipArchive(path, zip, entries);
+    } catch (error) {
+      zip.close();
+      throw error;
+    }
+  }
+
+  /** The names of all parts. */
+  get names(): string[] {
+    return [...this.entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.entries.has(name);
+  }
+
+  /** The unpacked size of a part in bytes. */
+  size(name: string): number {
+    return this.entry(name).uncompressedSize;
+  }
+
+  /** Reads one part. Throws CheckpointError when it is damaged or larger than `limit`. */
+  async read(name: string, limit = Number.POSITIVE_INFINITY): Promise<Buffer> {
+    const entry = this.entry(name);
+    const { uncompressedSize: size, compressionMethod: method } = entry;
+    if (size > limit) throw new CheckpointError(`its part ${name} has ${size} bytes, more than ${limit}.`);
+    const packed = await this.readPacked(entry);
+    const bytes = method === 0 ? packed : inflate(packed, size, name);
+    if (crc32(bytes) !== entry.crc32) throw new CheckpointError(`its part ${name} does not match its checksum.`);
+    return bytes;
+  }
+
+  close(): void {
+    this.zip.close();
+  }
+
+  private entry(name: string): yauzl.Entry {
+    const entry = this.entries.get(name);
+    if (!entry) throw new CheckpointError(`it has no part ${JSON.stringify(name)}.`);
+    return entry;
+  }
+
+  private async readPacked(entry: yauzl.Entry): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(entry.compressedSize);
+    let done = 0;
+    for await (const chunk of await openStream(this.zip, entry)) done += (chunk as Buffer).copy(bytes, done);
+    if (done !== bytes.length) {
+      throw new CheckpointError(`its part ${entry.fileName} ends after ${done} of ${bytes.length} bytes.`);
+    }
+    return bytes;
+  }
+}
+
+function openZip(path: string): Promise<yauzl.ZipFile> {
+  return new Promise((resolve, reject) => {
+    yauzl.open(path, { lazyEntries: true, autoClose: false }, (error, zip) => (error ? reject(error) : resolve(zip)));
+  });
+}
+
+function readDirectory(zip: yauzl.ZipFile): Promise<Map<string, yauzl.Entry>> {
+  return new Promise((resolve, reject) => {
+    const entries = new Map<string, yauzl.Entry>();
+    zip.on('error', reject);
+    zip.on('end', () => resolve(entries));
+    zip.on('entry', (entry: yauzl.Entry) => {
+      if (entries.has(entry.fileName)) {
+        reject(new CheckpointError(`it has two parts ${JSON.stringify(entry.fileName)}.`));
+        return;
+      }
+      entries.set(entry.fileName, entry);
+      zip.readEntry();
+    });
+    zip.readEntry();
+  });
+}
+
+function openStream(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<NodeJS.ReadableStream> {
+  const raw = { decompress: entry.compressionMethod === 0 ? null : false, decrypt: null, start: null, end: null };
+  return new Promise((resolve, reject) => {
+    zip.openReadStream(entry, raw, (error, stream) => (error ? reject(error) : resolve(stream)));
+  });
+}
+
+function checkSizes(entries: Iterable<yauzl.Entry>, fileSize: number): void {
+  let packed = 0;
+  let unpacked = 0;
+  for (const entry of entries) {
+    const { fileName, compressionMethod: method, compressedSize, uncompressedSize } = entry;
+    if (method !== 0 && method !== 8) {
+      throw new CheckpointError(`its part ${fileName} is packed by method ${method}; stored and deflate are read.`);
+    }
+    if (entry.isEncrypted()) throw new CheckpointError(`its part ${fileName} is encrypted.`);
+    if (uncompressedSize > maxDeflateRatio * compressedSize + 64) {
+      throw new CheckpointError(`its part ${fileName} claims ${uncompressedSize} bytes from ${compressedSize}.`);
+    }
+    packed += compressedSize;
+    if (method === 8) unpacked += uncompressedSize;
+  }
+  if (packed > fileSize) throw new CheckpointError(`its parts claim ${packed} bytes of a file of ${fileSize}.`);
+  const limit = Math.max(maxUnpacked.bytes, maxUnpacked.timesFile * fileSize);
+  if (unpacked > limit) {
+    throw new CheckpointError(`it would unpack to ${unpacked} bytes, more than ${limit} for its size.`);
+  }
+}
+
+function inflate(packed: Buffer, size: number, name: string): Buffer {
+  let bytes: Buffer;
+  try {
+    bytes = zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, size) });
+  } catch (error) {
+    throw new CheckpointError(`its part ${name} cannot be unpacked (${(error as Error).message}).`, { cause: error });
+  }
+  if (bytes.length !== size) {
+    throw new CheckpointError(`its part ${name} unpacks to ${bytes.length} bytes, not to ${size}.`);
+  }
+  return bytes;
+}
