@@ -1,0 +1,332 @@
+// Runs a step once, eagerly, and writes down every TensorFlow op that it executes. What cannot be replayed (reading a
+// tensor's data, a tensor from outside, numbers drawn in JavaScript or by stateful ops) is refused by name.
+import { CaptureError } from '../../errors.js';
+import { type Binding, type HostValues, type TensorflowBackend, tensorflow } from '../backend.js';
+import { type Tensor, tf, type Variable } from '../tf.js';
+import {
+  type AttributeValue,
+  type ConstantTensor,
+  constantTensor,
+  DataType,
+  fromOpAttribute,
+  type GraphNode,
+  typeAttribute,
+} from './graph.js';
+
+export type Tensors = Record<string, Tensor>;
+
+/** The variable of a session that stands for a `tf.Variable`. Names of its graph nodes. */
+export interface SessionVariable {
+  readonly variable: Variable;
+  /** Node that names the variable. */
+  readonly handle: string;
+  /** Output that reads it, before any assignment of the same run. */
+  readonly read: string;
+  /** Placeholder and assignment that set it from outside. */
+  readonly feed: string;
+  readonly set: string;
+}
+
+/** One recorded step: its inputs, outputs and the variables that it changes, as graph names. */
+export interface Recording {
+  readonly inputs: ReadonlyMap<string, { node: string; shape: readonly number[]; dtype: string }>;
+  readonly outputs: ReadonlyMap<string, string>;
+  readonly changed: ReadonlySet<SessionVariable>;
+}
+
+type PatchableBackend = TensorflowBackend & {
+  move(dataId: object, values: HostValues, shape: number[], dtype: string, refCount: number): void;
+  readSync(dataId: object): HostValues;
+};
+
+interface EngineState {
+  state: { registeredVariables: Record<string, Variable> };
+}
+
+const registeredVariables = (): Variable[] =>
+  Object.values((tf.engine() as unknown as EngineState).state.registeredVariables);
+
+/** Constants up to this size are shared where their bytes are equal: axes, shapes, scalars. */
+const SHARED_CONSTANT_BYTES = 256;
+
+/** A graph that grows with every recorded step, over one set of session variables. */
+export class Recorder {
+  readonly nodes: GraphNode[] = [];
+  readonly variables = new Map<Variable, SessionVariable>();
+  private readonly backend = tensorflow() as PatchableBackend;
+  private readonly constants = new Map<string, string>();
+
+  /**
+   * Runs `step(inputs)` once and appends what it did. Variables are as before afterwards, and every tensor that the step
+   * made is freed.
+   * @throws CaptureError for what cannot be replayed
+   */
+  record(name: string, step: (inputs: Tensors) => Tensors, inputs: Tensors): Recording {
+    this.backend.getInputTensorIds(Object.values(inputs)); // values that wait in JavaScript are made tensors now
+    const before = new Map(registeredVariables().map((variable) => [variable, variable.clone()]));
+    const session = new RecordingSession(this, this.backend, name, inputs, [...before.keys()]);
+    const outputs = new Map<string, string>();
+    const changed = new Set<SessionVariable>();
+    try {
+      session.run(() =>
+        tf.tidy(() => {
+          const results = step(inputs);
+          const assignments = this.assignments(name, session, before, changed);
+          for (const [key, tensor] of Object.entries(results)) {
+            const source = session.sourceOf(tensor, `output '${key}'`);
+            outputs.set(key, this.identity(`${name}/out/${key}`, source, tensor.dtype, assignments));
+          }
+          if (outputs.size === 0) outputs.set('done', this.marker(`${name}/out/done`, assignments));
+        }),
+      );
+    } finally {
+      for (const [variable, value] of before) {
+        if (value.dataId !== variable.dataId) variable.assign(value);
+        value.dispose();
+      }
+    }
+    return { inputs: session.placeholders, outputs, changed };
+  }
+
+  /** A scalar that is there once `after` have run. */
+  marker(name: string, after: readonly string[]): string {
+    const value: ConstantTensor = { dtype: DataType.float, shape: [], content: new Uint8Array(4) };
+    return this.add('Const', after.map(control), constantAttributes(value), name);
+  }
+
+  add(
+    op: string,
+    inputs: string[],
+    attributes: Record<string, AttributeValue>,
+    name = `n${this.nodes.length}`,
+  ): string {
+    this.nodes.push({ name, op, inputs, attributes });
+    return name;
+  }
+
+  constant(value: ConstantTensor): string {
+    const { content, dtype, shape } = value;
+    const bytes = content instanceof Uint8Array ? content : undefined;
+    const key =
+      bytes && bytes.length > SHARED_CONSTANT_BYTES
+        ? undefined
+        : `${dtype}[${shape}]${bytes ? Buffer.from(bytes).toString('latin1') : `=${(content as { fill: number }).fill}`}`;
+    const known = key === undefined ? undefined : this.constants.get(key);
+    if (known) return known;
+    const source = `${this.add('Const', [], constantAttributes(value))}:0`;
+    if (key !== undefined) this.constants.set(key, source);
+    return source;
+  }
+
+  sessionVariable(variable: Variable): SessionVariable {
+    const known = this.variables.get(variable);
+    if (known) return known;
+    const k = this.variables.size;
+    const dtype = typeAttribute(this.backend.getDTypeInteger(variable.dtype));
+    const shape: AttributeValue = { kind: 'shape', value: variable.shape };
+    const text = (value: string): AttributeValue => ({ kind: 'string', value });
+    const handle = this.add(
+      'VarHandleOp',
+      [],
+      { dtype, shape, shared_name: text(`v${k}`), container: text('') },
+      `v${k}`,
+    );
+    const read = this.add('ReadVariableOp', [handle], { dtype }, `v${k}/read`);
+    const feed = this.add('Placeholder', [], { dtype, shape }, `v${k}/feed`);
+    const set = this.add('AssignVariableOp', [handle, feed], { dtype }, `v${k}/set`);
+    const made = { variable, handle, read: `${read}:0`, feed: `${feed}:0`, set };
+    this.variables.set(variable, made);
+    return made;
+  }
+
+  /** Assignment nodes for the variables that the step changed. Each waits for the read of the old value. */
+  private assignments(
+    name: string,
+    session: RecordingSession,
+    before: ReadonlyMap<Variable, Tensor>,
+    changed: Set<SessionVariable>,
+  ): string[] {
+    const nodes: string[] = [];
+    for (const variable of registeredVariables()) {
+      const old = before.get(variable);
+      if (!old) {
+        throw new CaptureError(
+          `'${name}' makes the variable ${variable.name} [${variable.shape}] while it is recorded. Make variables before.`,
+        );
+      }
+      if (old.dataId === variable.dataId) continue;
+      const target = this.sessionVariable(variable);
+      const source = session.sourceOf(variable, `the new value of variable ${variable.name}`);
+      const dtype = typeAttribute(this.backend.getDTypeInteger(variable.dtype));
+      const order = control(target.read.slice(0, -2));
+      nodes.push(this.add('AssignVariableOp', [target.handle, source, order], { dtype }));
+      changed.add(target);
+    }
+    return nodes;
+  }
+
+  private identity(name: string, source: string, dtype: string, after: readonly string[]): string {
+    const T = typeAttribute(this.backend.getDTypeInteger(dtype));
+    return this.add('Identity', [source, ...after.map(control)], { T }, name);
+  }
+}
+
+const control = (node: string): string => `^${node}`;
+
+const constantAttributes = (value: ConstantTensor): Record<string, AttributeValue> => ({
+  dtype: typeAttribute(value.dtype),
+  value: { kind: 'tensor', value },
+});
+
+let recordingNow: string | undefined;
+
+/** One run of a step over a binding that writes down what passes. */
+class RecordingSession {
+  readonly placeholders = new Map<string, { node: string; shape: readonly number[]; dtype: string }>();
+  /** Where the value of a native tensor comes from in the graph, by its id. Ids are never given twice. */
+  private readonly sources = new Map<number, string>();
+  private readonly variablesById = new Map<number, Variable>();
+  /** Tensors whose values were given in JavaScript while recording: constants of the step. */
+  private readonly madeInside = new WeakSet<object>();
+  private readonly binding: Binding;
+
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly backend: PatchableBackend,
+    private readonly name: string,
+    inputs: Tensors,
+    variables: readonly Variable[],
+  ) {
+    this.binding = backend.binding;
+    for (const [key, tensor] of Object.entries(inputs)) {
+      const attributes: Record<string, AttributeValue> = {
+        dtype: typeAttribute(backend.getDTypeInteger(tensor.dtype)),
+        shape: { kind: 'shape', value: tensor.shape },
+      };
+      const node = recorder.add('Placeholder', [], attributes, `${name}/in/${key}`);
+      this.placeholders.set(key, { node: `${node}:0`, shape: tensor.shape, dtype: tensor.dtype });
+      this.sources.set(this.idOf(tensor), `${node}:0`);
+    }
+    for (const variable of variables) this.variablesById.set(this.idOf(variable), variable);
+  }
+
+  /** Runs `f` with the recording binding in place; everything is put back, also after an error. */
+  run(f: () => void): void {
+    if (recordingNow) {
+      throw new CaptureError(`'${this.name}' is run while '${recordingNow}' is recorded. Record one step at a time.`);
+    }
+    recordingNow = this.name;
+    const { backend } = this;
+    const random = Math.random;
+    const own = { move: backend.move, readSync: backend.readSync, getInputTensorIds: backend.getInputTensorIds };
+    backend.binding = Object.create(this.binding, this.recordingCalls());
+    backend.move = (dataId, ...rest) => {
+      this.madeInside.add(dataId);
+      own.move.call(backend, dataId, ...rest);
+    };
+    backend.readSync = (dataId) => this.refuseReading(dataId);
+    backend.getInputTensorIds = (tensors) => {
+      for (const tensor of tensors) this.refusePending(tensor);
+      return own.getInputTensorIds.call(backend, tensors);
+    };
+    Math.random = () => {
+      throw new CaptureError(
+        `'${this.name}' draws a number with Math.random (tf.randomNormal, tf.dropout and others do) while it is recorded; ` +
+          'every replay would repeat it. Draw with a RandomKey whose seed is an input of the step.',
+      );
+    };
+    try {
+      f();
+    } finally {
+      Math.random = random;
+      Object.assign(backend, own, { binding: this.binding });
+      recordingNow = undefined;
+    }
+  }
+
+  /** The graph output that stands for `tensor`. */
+  sourceOf(tensor: Tensor, what: string): string {
+    this.refusePending(tensor);
+    const [id] = this.backend.getInputTensorIds([tensor]);
+    return this.source(id!, what);
+  }
+
+  /** Our own versions of the binding's calls. Its properties are read-only, so these are defined over it. */
+  private recordingCalls(): PropertyDescriptorMap {
+    const { binding, recorder, sources } = this;
+    const calls: Pick<Binding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
+      createTensor: (shape, dtype, values) => {
+        const id = binding.createTensor(shape, dtype, values);
+        sources.set(id, recorder.constant(constantTensor(shape, dtype, typed(values, dtype))));
+        return id;
+      },
+      executeOp: (op, attributes, inputs, outputs) => {
+        if (attributes.some(({ name }) => name === 'seed2')) {
+          throw new CaptureError(
+            `'${this.name}' uses ${op}, which keeps its own random state. Draw with a RandomKey whose seed is an input.`,
+          );
+        }
+        const from = inputs.map((id) => this.source(id, `an input of ${op}`));
+        const handles = binding.executeOp(op, attributes, inputs, outputs);
+        const node = recorder.add(op, from, Object.fromEntries(attributes.map((a) => [a.name, fromOpAttribute(a)])));
+        handles.forEach((handle, i) => {
+          sources.set(handle.id, `${node}:${i}`);
+        });
+        return handles;
+      },
+      tensorDataSync: () => this.refuseReading(),
+    };
+    return Object.fromEntries(Object.entries(calls).map(([name, value]) => [name, { value }]));
+  }
+
+  private source(id: number, what: string): string {
+    const known = this.sources.get(id);
+    if (known) return known;
+    const variable = this.variablesById.get(id);
+    if (variable) return this.recorder.sessionVariable(variable).read;
+    const values = this.binding.tensorDataSync(id);
+    if (values.length > 1) {
+      throw new CaptureError(
+        `'${this.name}' takes a tensor of ${values.length} values from outside as ${what}. ` +
+          'Make it an input of the step, a variable, or build it inside.',
+      );
+    }
+    const dtype =
+      values instanceof Float32Array ? DataType.float : values instanceof Int32Array ? DataType.int32 : DataType.bool;
+    const source = this.recorder.constant(constantTensor([], dtype, values));
+    this.sources.set(id, source);
+    return source;
+  }
+
+  /** Values that wait in JavaScript are a constant of the step only if they were made in it. */
+  private refusePending(tensor: tf.TensorInfo): void {
+    if (!this.backend.tensorMap.has(tensor.dataId)) return;
+    const { values } = this.backend.tensorMap.get(tensor.dataId);
+    if (values === null || values.length <= 1 || this.madeInside.has(tensor.dataId)) return;
+    throw new CaptureError(
+      `'${this.name}' takes a tensor [${tensor.shape}] that was made outside. ` +
+        'Make it an input of the step, a variable, or build it inside.',
+    );
+  }
+
+  private refuseReading(dataId?: object): HostValues {
+    if (dataId && this.madeInside.has(dataId)) {
+      const { values } = this.backend.tensorMap.get(dataId);
+      if (values !== null) return values;
+    }
+    throw new CaptureError(
+      `'${this.name}' reads a tensor's data while it is recorded; every replay would repeat what it read. ` +
+        'Return the tensor from the step and read it there.',
+    );
+  }
+
+  private idOf(tensor: Tensor): number {
+    return this.backend.getInputTensorIds([tensor])[0]!;
+  }
+}
+
+function typed(values: HostValues | number[], dtype: number): HostValues {
+  if (!Array.isArray(values)) return values;
+  if (dtype === DataType.int32) return Int32Array.from(values);
+  return dtype === DataType.bool ? Uint8Array.from(values) : Float32Array.from(values);
+}
