@@ -67,6 +67,8 @@ export class Buffer extends Stored {
     initializer: Initializer,
     /** False keeps it out of the state dict (PyTorch's `persistent=False`). */
     readonly persistent = true,
+    /** Its type in checkpoint files: counts and index tables are integers there. */
+    readonly fileDtype: 'float32' | 'int64' = 'float32',
   ) {
     super(shape, initializer);
   }
