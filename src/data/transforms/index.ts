@@ -1,0 +1,9 @@
+// Transforms of images: the operations themselves, and pipelines of them as data.
+export * from './blur.js';
+export * from './color.js';
+export * from './floats.js';
+export * from './geometry.js';
+export * from './pipeline.js';
+export * from './presets.js';
+export * from './resize.js';
+export { TRANSFORM_NAMES, type TransformSpec } from './specs.js';
