@@ -1,6 +1,7 @@
 // Which device computes; capture and replay; tensors of random numbers; memory.
 export { executeOp, isTensorflow, type OpAttribute } from './backend.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
+export { MessageWriter } from './capture/wire.js';
 export { valueAndGradients } from './gradients.js';
 export { RandomKey } from './randomKey.js';
 export { currentEngine, ENGINES, type Engine, type EngineName, startEngine } from './start.js';

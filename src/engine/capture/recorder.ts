@@ -29,7 +29,7 @@ export interface SessionVariable {
 
 /** One recorded step: its inputs, outputs and the variables that it changes, as graph names. */
 export interface Recording {
-  readonly inputs: ReadonlyMap<string, { node: string; shape: readonly number[]; dtype: string }>;
+  readonly inputs: ReadonlyMap<string, string>;
   readonly outputs: ReadonlyMap<string, string>;
   readonly changed: ReadonlySet<SessionVariable>;
 }
@@ -182,7 +182,7 @@ let recordingNow: string | undefined;
 
 /** One run of a step over a binding that writes down what passes. */
 class RecordingSession {
-  readonly placeholders = new Map<string, { node: string; shape: readonly number[]; dtype: string }>();
+  readonly placeholders = new Map<string, string>();
   /** Where the value of a native tensor comes from in the graph, by its id. Ids are never given twice. */
   private readonly sources = new Map<number, string>();
   private readonly variablesById = new Map<number, Variable>();
@@ -204,7 +204,7 @@ class RecordingSession {
         shape: { kind: 'shape', value: tensor.shape },
       };
       const node = recorder.add('Placeholder', [], attributes, `${name}/in/${key}`);
-      this.placeholders.set(key, { node: `${node}:0`, shape: tensor.shape, dtype: tensor.dtype });
+      this.placeholders.set(key, `${node}:0`);
       this.sources.set(this.idOf(tensor), `${node}:0`);
     }
     for (const variable of variables) this.variablesById.set(this.idOf(variable), variable);

@@ -20,6 +20,14 @@ export class MessageWriter {
     return this;
   }
 
+  /** A 64-bit float. */
+  double(field: number, value: number): this {
+    this.tag(field, 1);
+    this.reserve(8);
+    this.length = this.buffer.writeDoubleLE(value, this.length);
+    return this;
+  }
+
   bytes(field: number, value: Uint8Array): this {
     this.tag(field, 2);
     this.raw(value.length);

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import {
+  Program,
+  RandomKey,
+  type Step,
+  startEngine,
+  type Tensor,
+  tf,
+  valueAndGradients,
+} from '../../src/engine/index.js';
+import { CaptureError, UsageError } from '../../src/errors.js';
+
+before(() => startEngine('tensorflow'));
+
+const values = (tensor: Tensor): number[] => [...tensor.dataSync()];
+
+/** A linear regression with momentum: two variables, one of them a slot. */
+function regression(): { weight: tf.Variable; slot: tf.Variable; step: Step; loss: Step } {
+  const weight = tf.variable(tf.tensor2d([0.5, -1, 2, 0.25], [2, 2]));
+  const slot = tf.variable(tf.zeros([2, 2]));
+  const error = (x: Tensor, y: Tensor): Tensor =>
+    tf.mean(tf.square(tf.sub(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D), y)));
+  return {
+    weight,
+    slot,
+    step: ({ x, y, learningRate }) => {
+      const { value, gradients } = valueAndGradients(() => error(x!, y!), [weight]);
+      slot.assign(tf.add(tf.mul(slot, 0.9), gradients[0]!));
+      weight.assign(tf.sub(weight, tf.mul(slot, learningRate!)));
+      return { loss: value };
+    },
+    loss: ({ x, y }) => ({ loss: error(x!, y!) }),
+  };
+}
+
+const data = (): { x: Tensor; y: Tensor } => ({
+  x: tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]),
+  y: tf.tensor2d([1, 0, 0, 1, 1, 1], [3, 2]),
+});
+
+describe('Program', () => {
+  it('replays what the eager step computes, with the learning rate as an input', () => {
+    const run = (mode: 'eager' | 'replay'): number[][] => {
+      const { weight, slot, step } = regression();
+      const program = new Program({ mode }).define('train', step);
+      const losses: number[] = [];
+      for (let i = 0; i < 6; i++) {
+        const out = program.run('train', { ...data(), learningRate: 0.01 * (i + 1) });
+        losses.push(values(out['loss']!)[0]!);
+      }
+      program.pull();
+      const result = [losses, values(weight), values(slot)];
+      program.dispose();
+      return result;
+    };
+    const [eager, replay] = [run('eager'), run('replay')];
+    assert.ok(eager[0]![5]! < 0.9 * eager[0]![0]!, 'the loss falls');
+    eager.flat().forEach((value, i) => {
+      assert.ok(Math.abs(value - replay.flat()[i]!) < 1e-6, `${value} ${replay.flat()[i]}`);
+    });
+  });
+
+  it('leaves variables and the tensor count as they were when it records', () => {
+    const { weight, step } = regression();
+    const inputs = data();
+    const [before, count] = [values(weight), tf.memory().numTensors];
+    const program = new Program().define('train', step);
+    program.prepare('train', { ...inputs, learningRate: 1 });
+    assert.deepEqual(values(weight), before);
+    assert.equal(tf.memory().numTensors, count);
+    program.dispose();
+  });
+
+  it('shares variables between steps, also with a step that is recorded later', () => {
+    const { weight, step, loss } = regression();
+    const program = new Program().define('train', step).define('evaluate', loss);
+    const inputs = data();
+    const first = values(program.run('train', { ...inputs, learningRate: 0.01 })['loss']!)[0]!;
+    const second = values(program.run('evaluate', inputs)['loss']!)[0]!;
+    assert.ok(second < first, 'the evaluation sees the update');
+    const third = values(program.run('train', { ...inputs, learningRate: 0 })['loss']!)[0]!;
+    assert.ok(Math.abs(second - third) < 1e-6, 'training goes on from there');
+    program.pull();
+    const pulled = values(loss(inputs)['loss']!)[0]!;
+    assert.ok(Math.abs(pulled - second) < 1e-6, 'pull brings the values back');
+    weight.assign(tf.zeros([2, 2]));
+    program.push();
+    const pushed = values(program.run('evaluate', inputs)['loss']!)[0]!;
+    assert.ok(Math.abs(pushed - 4 / 6) < 1e-6, 'push sends changed values in');
+    program.dispose();
+  });
+
+  it('records again for inputs of another shape', () => {
+    const program = new Program().define('double', ({ x }) => ({ y: tf.mul(x!, 2) }));
+    assert.deepEqual(values(program.run('double', { x: tf.tensor1d([1, 2]) })['y']!), [2, 4]);
+    assert.deepEqual(values(program.run('double', { x: tf.tensor1d([3, 4, 5]) })['y']!), [6, 8, 10]);
+    assert.deepEqual(values(program.run('double', { x: tf.tensor1d([6, 7]) })['y']!), [12, 14]);
+    program.dispose();
+  });
+
+  it('reads a variable before and after it is assigned in the same step', () => {
+    const counter = tf.variable(tf.tensor1d([10, 20]));
+    const step: Step = () => {
+      const old = tf.mul(counter, 1);
+      counter.assign(tf.add(counter, 1) as tf.Tensor1D);
+      return { old, now: tf.mul(counter, 1) };
+    };
+    const program = new Program().define('count', step);
+    for (let i = 0; i < 3; i++) {
+      const { old, now } = program.run('count', {});
+      assert.deepEqual(
+        [values(old!), values(now!)],
+        [
+          [10 + i, 20 + i],
+          [11 + i, 21 + i],
+        ],
+      );
+    }
+    program.dispose();
+  });
+
+  it('runs a step without outputs for what it assigns', () => {
+    const counter = tf.variable(tf.scalar(1));
+    const program = new Program().define('double', () => {
+      counter.assign(tf.mul(counter, 2));
+      return {};
+    });
+    for (let i = 0; i < 4; i++) tf.dispose(program.run('double', {}));
+    program.pull();
+    assert.deepEqual(values(counter), [16]);
+    program.dispose();
+  });
+
+  it('keeps constants of zeros and ones out of the graph', () => {
+    const program = new Program().define('sum', ({ x }) => ({
+      y: tf.add(tf.add(x!, tf.zeros([500, 500])), tf.ones([500, 500])),
+    }));
+    const y = program.run('sum', { x: tf.fill([500, 500], 3) })['y']!;
+    assert.equal(values(y)[77], 4);
+    assert.ok(program.size().bytes < 5000, `${program.size().bytes} bytes`);
+    program.dispose();
+  });
+
+  it('computes matrix products in bfloat16 and everything else in float32', () => {
+    const weight = tf.variable(tf.tensor2d([1 + 1 / 512, 0, 0, 1], [2, 2]));
+    const step: Step = ({ x }) => ({
+      product: tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D),
+      sum: tf.add(x!, weight),
+    });
+    const x = tf.tensor2d([1, 0, 0, 1 + 1 / 512], [2, 2]);
+    const program = new Program({ precision: 'bf16' }).define('step', step);
+    const { product, sum } = program.run('step', { x });
+    assert.deepEqual(values(product!), [1, 0, 0, 1], 'products lose the ninth bit');
+    assert.deepEqual(values(sum!), [2 + 1 / 512, 0, 0, 2 + 1 / 512], 'sums keep it');
+    program.dispose();
+  });
+
+  it('draws numbers that follow from seed and step, the same eagerly and replayed', () => {
+    const step: Step = ({ key }) => ({ u: new RandomKey(key!).uniform([1000], 'test') });
+    const draw = (mode: 'eager' | 'replay', seed: number, at: number): number[] => {
+      const program = new Program({ mode }).define('draw', step);
+      const result = values(program.run('draw', { key: tf.tensor1d([seed, at], 'int32') })['u']!);
+      program.dispose();
+      return result;
+    };
+    const first = draw('replay', 7, 3);
+    assert.deepEqual(draw('eager', 7, 3), first);
+    assert.notDeepEqual(draw('replay', 8, 3), first);
+    assert.notDeepEqual(draw('replay', 7, 4), first);
+  });
+});
+
+describe('what cannot be captured', () => {
+  const outside = tf.tensor1d([1, 2, 3]);
+  const refused = (step: Step, inputs = {}): Error => {
+    const program = new Program().define('step', step);
+    let error: unknown;
+    try {
+      program.run('step', inputs);
+    } catch (thrown) {
+      error = thrown;
+    }
+    assert.ok(error instanceof CaptureError, `a CaptureError, not ${error}`);
+    assert.equal(values(tf.add(tf.scalar(1), 1))[0], 2, 'the engine works on');
+    return error;
+  };
+
+  it('names the reading of data', () => {
+    assert.match(
+      refused(({ x }) => ({ y: tf.scalar(x!.dataSync()[0]!) }), { x: tf.tensor1d([1, 2]) }).message,
+      /reads a tensor's data/,
+    );
+    assert.match(
+      refused(({ x }) => ({ y: tf.scalar(tf.sum(x!).dataSync()[0]!) }), { x: tf.tensor1d([1]) }).message,
+      /reads/,
+    );
+  });
+
+  it('names a tensor from outside, whether it is on the device yet or not', () => {
+    assert.match(refused(() => ({ y: tf.mul(outside, 2) })).message, /\[3\].*made outside/);
+    tf.mul(outside, 1).dispose(); // on the device now
+    assert.match(
+      refused(() => ({ y: tf.mul(outside, 2) })).message,
+      /tensor of 3 values from outside as an input of Mul/,
+    );
+    assert.match(refused(() => ({ y: outside })).message, /output 'y'/);
+  });
+
+  it('takes scalars from outside and tensors made inside as constants', () => {
+    const [scale, step] = [
+      tf.scalar(3),
+      ({ x }: Record<string, Tensor>) => ({ y: tf.mul(tf.mul(x!, tf.tensor1d([1, 2])), scale) }),
+    ];
+    const program = new Program().define('step', step);
+    assert.deepEqual(values(program.run('step', { x: tf.tensor1d([1, 1]) })['y']!), [3, 6]);
+    program.dispose();
+  });
+
+  it('names random numbers that would repeat', () => {
+    assert.match(refused(() => ({ y: tf.randomNormal([3]) })).message, /Math\.random/);
+    assert.match(refused(({ x }) => ({ y: tf.dropout(x!, 0.5) }), { x: tf.ones([4]) }).message, /Math\.random/);
+    assert.match(
+      refused(() => ({ y: tf.multinomial(tf.tensor1d([0.5, 0.5]), 3, 1) as Tensor })).message,
+      /Multinomial/,
+    );
+  });
+
+  it('names a variable that is made inside', () => {
+    assert.match(refused(() => ({ y: tf.variable(tf.zeros([2])) })).message, /makes the variable .*\[2\]/);
+  });
+
+  it('refuses unknown steps, names given twice, and modes that do not go together', () => {
+    const program = new Program().define('train', () => ({}));
+    assert.throws(
+      () => program.run('trian', {}),
+      (e: Error) => e instanceof UsageError && /Did you mean train/.test(e.message),
+    );
+    assert.throws(() => program.define('train', () => ({})), UsageError);
+    assert.throws(() => new Program({ mode: 'eager', precision: 'bf16' }), UsageError);
+  });
+});
