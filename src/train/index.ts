@@ -1,2 +1,30 @@
 // Optimisers, schedules, losses, metrics, trainer.
-export { crossEntropy } from './losses.js';
+export { GradientAccumulator } from './accumulate.js';
+export { clipByGlobalNorm, globalNorm } from './clip.js';
+export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
+export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
+export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
+export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
+export { parseNamed } from './namedConfig.js';
+export { Adam, type AdamOptions, AdamW } from './optimizers/adam.js';
+export { decayGroups } from './optimizers/groups.js';
+export { Lars, type LarsOptions } from './optimizers/lars.js';
+export { type Groups, Optimizer, type ParameterGroup, type UpdateInputs } from './optimizers/optimizer.js';
+export {
+  createOptimizer,
+  type OptimizerConfig,
+  type OptimizerName,
+  optimizerSchemas,
+  parseOptimizer,
+} from './optimizers/registry.js';
+export { Sgd, type SgdOptions } from './optimizers/sgd.js';
+export {
+  createSchedule,
+  parseSchedule,
+  type RunLength,
+  type Schedule,
+  type ScheduleConfig,
+  type ScheduleName,
+  scheduleSchemas,
+} from './scheduleRegistry.js';
+export * as schedules from './schedules.js';
