@@ -1,5 +1,25 @@
 // Checkpoint files: safetensors, PyTorch's .pth, the .npz of the first ViT, key maps, position embeddings.
 export { writeFileAtomic } from './atomic.js';
+export {
+  type CheckpointFormat,
+  type Contents,
+  detectFormat,
+  inspectCheckpoint,
+  loadCheckpoint,
+} from './file.js';
+export { describeFit, type FitOptions, type FitReport, fitState } from './fit.js';
+export { type Conversion, convertNames, detectNaming, type Naming, namings } from './keyMaps.js';
+export { npzToTimm, readNpz } from './npz.js';
+export {
+  type Grid,
+  type InterpolateEmbeddingsOptions,
+  interpolateEmbeddings,
+  requireMocoGrid,
+  resampleTimm,
+  type TimmResampleOptions,
+  zoomVpt,
+} from './posEmbed.js';
+export { type Interpolation, type ResampleOptions, resampleGrid } from './resample.js';
 export { readSafetensors, SafetensorsFile, type TensorInfo, writeSafetensors } from './safetensors.js';
 export {
   type Dtype,
@@ -17,3 +37,7 @@ export {
   toFloat64,
   zeros,
 } from './tensorData.js';
+export { transpose } from './tensorOps.js';
+export { loadTorch, type TorchOptions, type TorchValue } from './torch.js';
+export { findStateDict, isTensor } from './torchState.js';
+export { ZipArchive } from './zip.js';

@@ -1,6 +1,7 @@
 // One array in NumPy's .npy format (numpy/lib/format.py, versions 1 to 3).
 import { CheckpointError } from '../errors.js';
-import { type Dtype, elementBytes, elementCount, fromBytes, type TensorData, zeros } from './tensorData.js';
+import { type Dtype, elementBytes, elementCount, fromBytes, type TensorData } from './tensorData.js';
+import { transpose } from './tensorOps.js';
 
 /** Little-endian and byte-sized types; `V2` is how JAX's bfloat16 comes out of numpy.save. */
 const dtypes: Record<string, Dtype> = {
@@ -65,25 +66,4 @@ export function parseNpy(bytes: Buffer): TensorData {
     reversed,
     shape.map((_, axis) => shape.length - 1 - axis),
   );
-}
-
-/** The tensor with its axes in another order: axis i of the result is axis `order[i]` of `tensor`. */
-export function transpose(tensor: TensorData, order: readonly number[]): TensorData {
-  const out = zeros(
-    order.map((axis) => tensor.shape[axis]!),
-    tensor.dtype,
-  );
-  const strides = order.map((axis) => elementCount(tensor.shape.slice(axis + 1))!);
-  const index = out.shape.map(() => 0);
-  let from = 0;
-  for (let i = 0; i < out.data.length; i++) {
-    out.data[i] = tensor.data[from]!;
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      from += strides[axis]!;
-      if (++index[axis]! < out.shape[axis]!) break;
-      from -= strides[axis]! * out.shape[axis]!;
-      index[axis] = 0;
-    }
-  }
-  return out;
 }

@@ -1,38 +1,42 @@
 // NumPy's .npz archives, and the Vision Transformers that Google published in them
 // (google-research/vision_transformer and big_vision), as timm's state dicts.
 import { CheckpointError } from '../errors.js';
-import { type NpyHeader, parseNpy, parseNpyHeader, transpose } from './npy.js';
-import { elementCount, type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
+import { type NpyHeader, parseNpy, parseNpyHeader } from './npy.js';
+import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
+import { reshape, stack, transpose } from './tensorOps.js';
 import { ZipArchive } from './zip.js';
 
 const suffix = '.npy';
 
 /** Reads all arrays of an .npz file by name. Throws CheckpointError. */
 export async function readNpz(path: string): Promise<TensorRecord> {
-  return tensorRecord(await eachArray(path, parseNpy));
+  return tensorRecord(await eachArray(path, async (archive, name) => parseNpy(await archive.read(name))));
 }
 
-/** Type and shape of all arrays of an .npz file. Throws CheckpointError. */
+/** Type and shape of all arrays of an .npz file, whose elements are not read. Throws CheckpointError. */
 export async function readNpzHeaders(path: string): Promise<Array<[string, NpyHeader]>> {
-  return eachArray(path, parseNpyHeader);
+  return eachArray(path, async (archive, name) => parseNpyHeader(await archive.readStart(name)));
 }
 
-async function eachArray<T>(path: string, parse: (bytes: Buffer) => T): Promise<Array<[string, T]>> {
-  let name = '';
+async function eachArray<T>(
+  path: string,
+  read: (archive: ZipArchive, name: string) => Promise<T>,
+): Promise<Array<[string, T]>> {
+  let part = '';
   try {
     const archive = await ZipArchive.open(path);
     try {
       const arrays: Array<[string, T]> = [];
-      for (name of archive.names) {
+      for (const name of archive.names) {
+        part = `part ${name}: `;
         if (!name.endsWith(suffix)) throw new CheckpointError('it is not a NumPy array.');
-        arrays.push([name.slice(0, -suffix.length), parse(await archive.read(name))]);
+        arrays.push([name.slice(0, -suffix.length), await read(archive, name)]);
       }
       return arrays;
     } finally {
       archive.close();
     }
   } catch (error) {
-    const part = name ? `part ${name}: ` : '';
     throw new CheckpointError(`${path} is not a sound .npz file: ${part}${(error as Error).message}`, { cause: error });
   }
 }
@@ -107,27 +111,4 @@ const few = (names: readonly string[]): string => names.slice(0, 5).join(', ') +
 /** `[in, heads, dim]` as `[heads · dim, in]`. */
 function flatTransposed(kernel: TensorData): TensorData {
   return transpose(reshape(kernel, [kernel.shape[0]!, -1]), [1, 0]);
-}
-
-function reshape(tensor: TensorData, shape: number[]): TensorData {
-  const known = shape.filter((side) => side >= 0).reduce((a, b) => a * b, 1);
-  return { ...tensor, shape: shape.map((side) => (side < 0 ? tensor.data.length / known : side)) };
-}
-
-/** Tensors one behind the other along the first axis. */
-export function stack(tensors: readonly TensorData[]): TensorData {
-  const [first] = tensors;
-  const inner = first!.shape.slice(1);
-  const width = elementCount(inner)!;
-  const rows = tensors.reduce((sum, { shape }) => sum + shape[0]!, 0);
-  const out = new (first!.data.constructor as Float32ArrayConstructor)(rows * width);
-  let at = 0;
-  for (const { data, shape, dtype } of tensors) {
-    if (dtype !== first!.dtype || shape.slice(1).join() !== inner.join()) {
-      throw new CheckpointError(`Cannot join ${dtype} [${shape}] with ${first!.dtype} [${first!.shape}].`);
-    }
-    out.set(data as Float32Array, at);
-    at += data.length;
-  }
-  return { dtype: first!.dtype, shape: [rows, ...inner], data: out };
 }

@@ -3,7 +3,8 @@
 import fs from 'node:fs';
 import { CheckpointError } from '../errors.js';
 import { readPickle, unpickle } from '../pickle/index.js';
-import { type Dtype, elementBytes, elementCount, fromBytes, type TensorData, zeros } from './tensorData.js';
+import { type Dtype, elementBytes, elementCount, fromBytes, type TensorData } from './tensorData.js';
+import { gather } from './tensorOps.js';
 import { type PendingTensor, type StorageRef, storageRef, torchGlobals } from './torchObjects.js';
 import { ZipArchive } from './zip.js';
 
@@ -176,19 +177,6 @@ function isContiguous({ tensor: { shape }, strides }: PendingTensor): boolean {
 
 function view(entry: PendingTensor, data: TensorData['data']): TensorData['data'] {
   const { tensor, offset, strides } = entry;
-  const count = elementCount(tensor.shape)!;
-  if (isContiguous(entry)) return data.subarray(offset, offset + count);
-  const copy = zeros(tensor.shape, tensor.dtype).data;
-  const index = tensor.shape.map(() => 0);
-  let from = offset;
-  for (let i = 0; i < count; i++) {
-    copy[i] = data[from]!;
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      from += strides[axis]!;
-      if (++index[axis]! < tensor.shape[axis]!) break;
-      from -= strides[axis]! * tensor.shape[axis]!;
-      index[axis] = 0;
-    }
-  }
-  return copy;
+  if (isContiguous(entry)) return data.subarray(offset, offset + elementCount(tensor.shape)!);
+  return gather(data, tensor.dtype, tensor.shape, strides, offset).data;
 }

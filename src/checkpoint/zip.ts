@@ -10,6 +10,8 @@ import { crc32 } from './crc32.js';
 const maxDeflateRatio = 1032;
 /** What all parts together may take unpacked: this much, or this many times the file. */
 const maxUnpacked = { bytes: 2 ** 28, timesFile: 32 };
+/** What is read of a part to see how it begins. */
+const startBytes = 4096;
 
 /** An open archive: the directory is read and checked, parts are read one by one when asked for. */
 export class ZipArchive {
@@ -51,10 +53,17 @@ export class ZipArchive {
     const entry = this.entry(name);
     const { uncompressedSize: size, compressionMethod: method } = entry;
     if (size > limit) throw new CheckpointError(`its part ${name} has ${size} bytes, more than ${limit}.`);
-    const packed = await this.readPacked(entry);
+    const packed = await this.readPacked(entry, entry.compressedSize);
     const bytes = method === 0 ? packed : inflate(packed, size, name);
     if (crc32(bytes) !== entry.crc32) throw new CheckpointError(`its part ${name} does not match its checksum.`);
     return bytes;
+  }
+
+  /** The first bytes of a part, at least 1024 where it has them; its checksum is not looked at. */
+  async readStart(name: string): Promise<Buffer> {
+    const entry = this.entry(name);
+    const packed = await this.readPacked(entry, Math.min(entry.compressedSize, startBytes));
+    return entry.compressionMethod === 0 ? packed : inflate(packed, startBytes * maxDeflateRatio, name, true);
   }
 
   close(): void {
@@ -67,13 +76,11 @@ export class ZipArchive {
     return entry;
   }
 
-  private async readPacked(entry: yauzl.Entry): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(entry.compressedSize);
+  private async readPacked(entry: yauzl.Entry, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
     let done = 0;
-    for await (const chunk of await openStream(this.zip, entry)) done += (chunk as Buffer).copy(bytes, done);
-    if (done !== bytes.length) {
-      throw new CheckpointError(`its part ${entry.fileName} ends after ${done} of ${bytes.length} bytes.`);
-    }
+    for await (const chunk of await openStream(this.zip, entry, length)) done += (chunk as Buffer).copy(bytes, done);
+    if (done !== length) throw new CheckpointError(`its part ${entry.fileName} ends after ${done} of ${length} bytes.`);
     return bytes;
   }
 }
@@ -101,10 +108,12 @@ function readDirectory(zip: yauzl.ZipFile): Promise<Map<string, yauzl.Entry>> {
   });
 }
 
-function openStream(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<NodeJS.ReadableStream> {
-  const raw = { decompress: entry.compressionMethod === 0 ? null : false, decrypt: null, start: null, end: null };
+function openStream(zip: yauzl.ZipFile, entry: yauzl.Entry, length: number): Promise<NodeJS.ReadableStream> {
+  const decompress = entry.compressionMethod === 0 ? null : false;
   return new Promise((resolve, reject) => {
-    zip.openReadStream(entry, raw, (error, stream) => (error ? reject(error) : resolve(stream)));
+    zip.openReadStream(entry, { decompress, decrypt: null, start: 0, end: length }, (error, stream) =>
+      error ? reject(error) : resolve(stream),
+    );
   });
 }
 
@@ -130,14 +139,15 @@ function checkSizes(entries: Iterable<yauzl.Entry>, fileSize: number): void {
   }
 }
 
-function inflate(packed: Buffer, size: number, name: string): Buffer {
+function inflate(packed: Buffer, size: number, name: string, partial = false): Buffer {
   let bytes: Buffer;
+  const finishFlush = partial ? zlib.constants.Z_SYNC_FLUSH : zlib.constants.Z_FINISH;
   try {
-    bytes = zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, size) });
+    bytes = zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, size), finishFlush });
   } catch (error) {
     throw new CheckpointError(`its part ${name} cannot be unpacked (${(error as Error).message}).`, { cause: error });
   }
-  if (bytes.length !== size) {
+  if (bytes.length !== size && !partial) {
     throw new CheckpointError(`its part ${name} unpacks to ${bytes.length} bytes, not to ${size}.`);
   }
   return bytes;

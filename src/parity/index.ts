@@ -1,6 +1,7 @@
 // Runs fixture cases with expected numbers against this project's own layers and readers.
 import fs from 'node:fs';
 import path from 'node:path';
+import { startEngine } from '../engine/index.js';
 import { ParityCase } from './case.js';
 import { Checker, type CheckResult } from './check.js';
 import { kinds, needsEngine } from './kinds.js';
@@ -20,6 +21,8 @@ export function findCases(root: string): string[] {
     .sort();
 }
 
+let engine: Promise<unknown> | undefined;
+
 /** Runs one case folder. Whatever goes wrong becomes a failure of the result; nothing is thrown. */
 export async function runCase(dir: string): Promise<CheckResult> {
   try {
@@ -27,21 +30,15 @@ export async function runCase(dir: string): Promise<CheckResult> {
     const { kind } = parityCase.spec;
     const runner = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
     if (!runner) return failed(`has the unknown kind ${JSON.stringify(kind)}`);
-    if (needsEngine(kind)) await startEngineOnce();
+    // Readers and transforms run without an engine.
+    if (needsEngine(kind)) engine ??= startEngine();
+    await engine;
     const checker = new Checker(parityCase.spec, parityCase.tensors('expected'));
     await runner(parityCase, checker);
     return checker.finish();
   } catch (error) {
     return failed(error instanceof Error ? error.message : String(error));
   }
-}
-
-let engine: Promise<unknown> | undefined;
-
-/** Starts the engine when a case first needs it: readers and transforms run without one. */
-export function startEngineOnce(): Promise<unknown> {
-  engine ??= import('../engine/index.js').then(({ startEngine }) => startEngine());
-  return engine;
 }
 
 function failed(message: string): CheckResult {

@@ -1,12 +1,14 @@
 // All kinds of fixture cases that can be run.
 import type { CaseRunner } from './case.js';
 import { checkpointKinds } from './checkpoint.js';
+import { conversionKinds } from './conversion.js';
 import { dataKinds } from './data.js';
 import { modelKinds } from './models.js';
 import { trainingKinds } from './training.js';
 
 export const kinds: Readonly<Record<string, CaseRunner>> = {
   ...checkpointKinds,
+  ...conversionKinds,
   ...dataKinds,
   ...modelKinds,
   ...trainingKinds,
@@ -14,5 +16,5 @@ export const kinds: Readonly<Record<string, CaseRunner>> = {
 
 /** Whether a kind computes on the engine, which must then be started first. */
 export function needsEngine(kind: string): boolean {
-  return Object.hasOwn(modelKinds, kind) || Object.hasOwn(trainingKinds, kind);
+  return [conversionKinds, modelKinds, trainingKinds].some((group) => Object.hasOwn(group, kind));
 }
