@@ -120,6 +120,15 @@ describe('Program', () => {
     program.dispose();
   });
 
+  it('infers the types that tfjs-node leaves open', () => {
+    const step: Step = ({ labels, x }) => ({ a: tf.expandDims(labels!, 1), b: tf.expandDims(tf.greater(x!, 2), 0) });
+    const program = new Program().define('step', step);
+    const { a, b } = program.run('step', { labels: tf.tensor1d([4, 5], 'int32'), x: tf.tensor1d([1, 3]) });
+    assert.deepEqual([a!.dtype, a!.shape, values(a!)], ['int32', [2, 1], [4, 5]]);
+    assert.deepEqual([b!.dtype, b!.shape, values(b!)], ['bool', [1, 2], [0, 1]]);
+    program.dispose();
+  });
+
   it('runs a step without outputs for what it assigns', () => {
     const counter = tf.variable(tf.scalar(1));
     const program = new Program().define('double', () => {

@@ -46,6 +46,9 @@ interface EngineState {
 const registeredVariables = (): Variable[] =>
   Object.values((tf.engine() as unknown as EngineState).state.registeredVariables);
 
+/** Types that tfjs-node leaves to TensorFlow's eager runtime to infer, as the input that has the type. */
+const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = { ExpandDims: { T: 0, Tdim: 1 } };
+
 /** Constants up to this size are shared where their bytes are equal: axes, shapes, scalars. */
 const SHARED_CONSTANT_BYTES = 256;
 
@@ -185,6 +188,7 @@ class RecordingSession {
   readonly placeholders = new Map<string, string>();
   /** Where the value of a native tensor comes from in the graph, by its id. Ids are never given twice. */
   private readonly sources = new Map<number, string>();
+  private readonly types = new Map<number, number>();
   private readonly variablesById = new Map<number, Variable>();
   /** Tensors whose values were given in JavaScript while recording: constants of the step. */
   private readonly madeInside = new WeakSet<object>();
@@ -206,6 +210,7 @@ class RecordingSession {
       const node = recorder.add('Placeholder', [], attributes, `${name}/in/${key}`);
       this.placeholders.set(key, `${node}:0`);
       this.sources.set(this.idOf(tensor), `${node}:0`);
+      this.types.set(this.idOf(tensor), backend.getDTypeInteger(tensor.dtype));
     }
     for (const variable of variables) this.variablesById.set(this.idOf(variable), variable);
   }
@@ -258,6 +263,7 @@ class RecordingSession {
       createTensor: (shape, dtype, values) => {
         const id = binding.createTensor(shape, dtype, values);
         sources.set(id, recorder.constant(constantTensor(shape, dtype, typed(values, dtype))));
+        this.types.set(id, dtype);
         return id;
       },
       executeOp: (op, attributes, inputs, outputs) => {
@@ -268,9 +274,14 @@ class RecordingSession {
         }
         const from = inputs.map((id) => this.source(id, `an input of ${op}`));
         const handles = binding.executeOp(op, attributes, inputs, outputs);
-        const node = recorder.add(op, from, Object.fromEntries(attributes.map((a) => [a.name, fromOpAttribute(a)])));
+        const named = Object.fromEntries(attributes.map((a) => [a.name, fromOpAttribute(a)]));
+        for (const [attribute, input] of Object.entries(INFERRED_TYPES[op] ?? {})) {
+          named[attribute] ??= typeAttribute(this.types.get(inputs[input]!) ?? DataType.float);
+        }
+        const node = recorder.add(op, from, named);
         handles.forEach((handle, i) => {
           sources.set(handle.id, `${node}:${i}`);
+          this.types.set(handle.id, handle.dtype);
         });
         return handles;
       },
