@@ -1,0 +1,2 @@
+// Batches of a data set, made in worker threads.
+export { type Batch, DataLoader, type LoaderOptions, type LoaderStats, type ViewBatch } from './loader.js';
