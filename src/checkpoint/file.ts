@@ -6,7 +6,7 @@ import { readNpz, readNpzHeaders } from './npz.js';
 import { readSafetensors, SafetensorsFile } from './safetensors.js';
 import { type Dtype, elementBytes, elementCount, type TensorRecord } from './tensorData.js';
 import { loadTorch } from './torch.js';
-import { findStateDict, isTensor, leaves } from './torchState.js';
+import { findStateDict, isTensor, leaves, lookForStateDict } from './torchState.js';
 import { ZipArchive } from './zip.js';
 
 export type CheckpointFormat = 'safetensors' | 'torch' | 'npz';
@@ -18,8 +18,8 @@ export interface Contents {
   tensors: Array<{ name: string; dtype: Dtype; shape: number[] }>;
   /** Metadata and other values that are not tensors, as text. */
   values: Array<[string, string]>;
-  /** How the parameters are named. */
-  naming: Naming | 'npz';
+  /** How the parameters are named; undefined when that is not known. */
+  naming: Naming | 'npz' | undefined;
   elements: number;
   bytes: number;
 }
@@ -72,19 +72,22 @@ export async function loadCheckpoint(path: string): Promise<TensorRecord> {
 /** Lists what a file holds. Of .pth zip archives, .npz and safetensors only headers are read. Throws CheckpointError. */
 export async function inspectCheckpoint(path: string): Promise<Contents> {
   const format = await detectFormat(path);
-  const { tensors, values } = await listOf[format](path);
+  const { tensors, values, modelNames = tensors.map(({ name }) => name) } = await listOf[format](path);
   const count = ({ shape }: { shape: number[] }) => elementCount(shape) ?? 0;
   return {
     format,
     tensors,
     values,
-    naming: detectNaming(tensors.map(({ name }) => name.slice(name.lastIndexOf('/') + 1))),
+    naming: detectNaming(modelNames),
     elements: tensors.reduce((sum, tensor) => sum + count(tensor), 0),
     bytes: tensors.reduce((sum, tensor) => sum + count(tensor) * elementBytes(tensor.dtype), 0),
   };
 }
 
-type Listing = Pick<Contents, 'tensors' | 'values'>;
+interface Listing extends Pick<Contents, 'tensors' | 'values'> {
+  /** The parameters' names, where they are not those of `tensors`. */
+  modelNames?: string[];
+}
 
 const listOf: Record<CheckpointFormat, (path: string) => Listing | Promise<Listing>> = {
   safetensors: (path) => {
@@ -100,8 +103,10 @@ const listOf: Record<CheckpointFormat, (path: string) => Listing | Promise<Listi
     return { tensors: headers.map(([name, { dtype, shape }]) => ({ name, dtype, shape })), values: [] };
   },
   torch: async (path) => {
-    const listing: Listing = { tensors: [], values: [] };
-    for (const [name, value] of leaves(await loadTorch(path, { headerOnly: true }))) {
+    const content = await loadTorch(path, { headerOnly: true });
+    const modelNames = Object.keys(lookForStateDict(content)?.tensors ?? {});
+    const listing: Listing = { tensors: [], values: [], modelNames };
+    for (const [name, value] of leaves(content)) {
       if (isTensor(value)) listing.tensors.push({ name: name || '_', dtype: value.dtype, shape: value.shape });
       else listing.values.push([name, text(value)]);
     }

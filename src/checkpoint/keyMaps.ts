@@ -128,8 +128,11 @@ export type Naming = (typeof namings)[number];
 /** Names that only say how a model was wrapped. */
 const wrappers = ['module.', 'backbone.', 'model.', '_orig_mod.'];
 
-/** How the names of a state dict are formed, without the wrappers' prefixes; `npz` is Google's. */
-export function detectNaming(names: readonly string[]): Naming | 'npz' {
+/**
+ * How the names of a state dict are formed, looking past wrappers such as `module.`; `npz` is Google's. Undefined when
+ * they are not those of a known transformer.
+ */
+export function detectNaming(names: readonly string[]): Naming | 'npz' | undefined {
   const inner = unwrap(names);
   const some = (pattern: RegExp) => inner.some((name) => pattern.test(name));
   if (isNpzViT(names)) return 'npz';
@@ -139,7 +142,7 @@ export function detectNaming(names: readonly string[]): Naming | 'npz' {
   if (some(/^blocks\.\d+\.attn\.q_proj\./)) return 'adaptformer';
   if (isSwin(inner) && (some(/^layers\.0\.downsample\./) || some(/^head\.weight$/) || some(/attn_mask$/)))
     return 'swin';
-  return 'timm';
+  return some(/^blocks\.\d+\./) || isSwin(inner) ? 'timm' : undefined;
 }
 
 export interface Conversion extends Renamed {
@@ -147,12 +150,12 @@ export interface Conversion extends Renamed {
 }
 
 /**
- * A state dict under other names: any known naming to timm's and from there to `to`. Query, key and value are joined or
+ * A state dict under other names: any known naming (timm's where none is recognised) to timm's and from there to `to`. Query, key and value are joined or
  * split; buffers that models compute are left out; nothing is resized. Throws UsageError when `to` names another family
  * of models, or has no name for a tensor.
  */
 export function convertNames(state: Readonly<TensorRecord>, to: Naming): Conversion {
-  const from = detectNaming(Object.keys(state));
+  const from = detectNaming(Object.keys(state)) ?? 'timm';
   const timm = from === 'npz' ? { tensors: npzToTimm(state), dropped: [], unknown: [] } : read(from, state);
   complain(from, 'timm', timm.unknown);
   const names = Object.keys(timm.tensors);

@@ -6,6 +6,8 @@ import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.j
 const usualKeys = ['state_dict', 'model_state_dict', 'model', 'module', 'net', 'network', 'params', 'weights'];
 /** Containers deeper than this are not looked into. */
 const maxDepth = 32;
+/** Containers may share others, so that a small file can spell out without end; this many values are listed. */
+const maxVisits = 1_000_000;
 
 /** Whether a value of a PyTorch file is a tensor. */
 export function isTensor(value: unknown): value is TensorData {
@@ -24,40 +26,51 @@ export interface FoundState {
  * A file that is one tensor gives the name `_`. Throws CheckpointError when there is no such dictionary.
  */
 export function findStateDict(value: unknown): FoundState {
-  if (isTensor(value)) return { tensors: tensorRecord([['_', value]]), path: '' };
-  const found = value instanceof Map ? search(value, '', 0) : undefined;
+  const found = lookForStateDict(value);
   if (found) return found;
   const keys = value instanceof Map ? `its keys are ${[...value.keys()].slice(0, 10).join(', ')}` : 'it is a list';
   throw new CheckpointError(`The file holds no dictionary of tensors where one is expected (${keys}).`);
 }
 
-function search(map: ReadonlyMap<unknown, unknown>, path: string, depth: number): FoundState | undefined {
+/** The same, or undefined when there is no such dictionary. */
+export function lookForStateDict(value: unknown): FoundState | undefined {
+  if (isTensor(value)) return { tensors: tensorRecord([['_', value]]), path: '' };
+  return value instanceof Map ? search(value, '', new Set()) : undefined;
+}
+
+function search(map: ReadonlyMap<unknown, unknown>, path: string, seen: Set<unknown>): FoundState | undefined {
   const tensors = [...map].filter((entry): entry is [string, TensorData] => isTensor(entry[1]));
   if (tensors.length > 0) return { tensors: tensorRecord(tensors.map(([key, tensor]) => [String(key), tensor])), path };
-  if (depth > maxDepth) return undefined;
+  seen.add(map);
   for (const key of usualKeys) {
     const inner = map.get(key);
-    const found = inner instanceof Map ? search(inner, path ? `${path}/${key}` : key, depth + 1) : undefined;
+    if (!(inner instanceof Map) || seen.has(inner) || seen.size > maxDepth) continue;
+    const found = search(inner, path ? `${path}/${key}` : key, seen);
     if (found) return found;
   }
   return undefined;
 }
 
-/** Every tensor and every other leaf of a PyTorch file, by keys joined with `/`. */
-export function* leaves(
+/**
+ * Every tensor and every other leaf of a PyTorch file, by keys joined with `/`. Throws CheckpointError when there are
+ * too many to list.
+ */
+export function* leaves(value: unknown): Generator<[string, unknown]> {
+  yield* below(value, '', [], { visits: 0 });
+}
+
+function* below(
   value: unknown,
-  path = '',
-  seen: ReadonlySet<unknown> = new Set(),
+  path: string,
+  outer: readonly unknown[],
+  budget: { visits: number },
 ): Generator<[string, unknown]> {
-  const isContainer = value instanceof Map || (Array.isArray(value) && !isTensor(value));
-  if (!isContainer) {
-    yield [path, value];
-    return;
+  if (++budget.visits > maxVisits) throw new CheckpointError(`The file spells out to more than ${maxVisits} values.`);
+  if (!(value instanceof Map) && !Array.isArray(value)) yield [path, value];
+  else if (outer.includes(value) || outer.length > maxDepth) yield [path, '(more)'];
+  else {
+    for (const [key, entry] of value.entries()) {
+      yield* below(entry, path ? `${path}/${key}` : String(key), [...outer, value], budget);
+    }
   }
-  if (seen.has(value) || seen.size > maxDepth) {
-    yield [path, seen.has(value) ? '(itself)' : '(deeper)'];
-    return;
-  }
-  const inner = new Set(seen).add(value);
-  for (const [key, entry] of value.entries()) yield* leaves(entry, path ? `${path}/${key}` : String(key), inner);
 }

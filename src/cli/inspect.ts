@@ -17,7 +17,7 @@ export function inspectCommand(): Command {
 function listing(file: string, { format, tensors, values, naming, elements, bytes }: Contents): string {
   const width = Math.max(0, ...tensors.map(({ name }) => printable(name).length));
   return [
-    `${file}: ${format}, names as in ${naming}`,
+    `${file}: ${format}${naming ? `, names as in ${naming}` : ''}`,
     ...tensors.map(({ name, dtype, shape }) => `  ${printable(name).padEnd(width)}  ${dtype.padEnd(8)}  [${shape}]`),
     ...values.map(([name, value]) => `  ${printable(name)} = ${printable(value).slice(0, 200)}`),
     `${tensors.length} tensors, ${elements.toLocaleString('en')} elements, ${(bytes / 2 ** 20).toFixed(1)} MiB`,
