@@ -17,6 +17,7 @@ import type { CaseRunner, ParityCase } from './case.js';
 import { checkTensor, toLabels, toTensor } from './modelRun.js';
 import { optimizerConfig, optimizerFields } from './optimizerConfig.js';
 import { schedule } from './schedules.js';
+import { trajectoryKinds } from './trajectories.js';
 
 /** Tensors of the inputs file whose name starts with `prefix`, by the rest of their name. */
 function inputsUnder(parityCase: ParityCase, prefix: string): [string, TensorData][] {
@@ -134,4 +135,5 @@ export const trainingKinds: Record<string, CaseRunner> = {
   'moco-loss': mocoLosses,
   optimizer,
   schedule,
+  ...trajectoryKinds,
 };

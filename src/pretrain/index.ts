@@ -1,2 +1,3 @@
 // Self-supervised pre-training: MoCo v3.
+export { type Encoder, Moco, type MocoOptions, type MocoStepOptions, mocoStep } from './moco.js';
 export { contrastiveLoss, mocoLoss } from './mocoLoss.js';
