@@ -15,7 +15,7 @@ export class Progress {
     let doing = '';
     const draw = () => {
       const line = `${label} … ${seconds()}  ${doing}`;
-      this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns ?? 80) - 1)}`);
+      this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns || 80) - 1)}`);
     };
     if (!this.out.isTTY) this.out.write(`${label} … `);
     const timer = this.out.isTTY ? setInterval(draw, 200) : undefined;
