@@ -2,6 +2,8 @@
 export { GradientAccumulator } from './accumulate.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
+export { EventWriter } from './events.js';
+export { Interrupted } from './interrupt.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
@@ -18,6 +20,7 @@ export {
   parseOptimizer,
 } from './optimizers/registry.js';
 export { Sgd, type SgdOptions } from './optimizers/sgd.js';
+export { clock, createProgress, type ProgressState, type ProgressView, progressLine } from './progress.js';
 export {
   createSchedule,
   parseSchedule,
@@ -28,3 +31,14 @@ export {
   scheduleSchemas,
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
+export { type EpochRecord, type Position, readPosition } from './state.js';
+export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
+export {
+  type Batch,
+  type BatchSource,
+  type Evaluation,
+  evaluate,
+  type FitOptions,
+  type FitResult,
+  fit,
+} from './trainer.js';

@@ -6,6 +6,7 @@ const SLOW_MS = 5000;
 
 export default async function* report(source) {
   const files = new Map();
+  const printed = new Map();
   let passed = 0;
   let failed = 0;
   const isTest = (data) => data.details?.type !== 'suite' && !isFile(data);
@@ -14,9 +15,8 @@ export default async function* report(source) {
 
   for await (const { type, data } of source) {
     if (type !== 'test:pass' && type !== 'test:fail') {
-      if (type === 'test:stderr' || type === 'test:stdout') {
-        if (process.env.VITLAB_TEST_OUTPUT) yield data.message;
-      }
+      if (type === 'test:stderr' || type === 'test:stdout')
+        printed.set(data.file, (printed.get(data.file) ?? '') + data.message);
       continue;
     }
     const file = path.relative(process.cwd(), data.file ?? '');
@@ -29,6 +29,8 @@ export default async function* report(source) {
       failed++;
       count.failed++;
       yield `✗ ${file || data.name}: ${data.name}\n${indent(String(cause?.stack ?? cause?.message ?? cause))}\n`;
+      // a file that failed as a whole says why in what it printed
+      if (isFile(data)) yield `${indent((printed.get(data.file) ?? '').slice(-4000))}\n`;
     } else if (isTest(data)) {
       if (data.skip !== undefined || data.todo !== undefined) continue;
       passed++;

@@ -1,0 +1,349 @@
+// The training loop: batches from the loader, one recorded step each, evaluation, a state file that survives anything,
+// progress, event files.
+import { createHash } from 'node:crypto';
+import { currentEngine, Program, tf } from '../engine/index.js';
+import { TrainingError } from '../errors.js';
+import type { Module } from '../nn/index.js';
+import { EventWriter } from './events.js';
+import { Interrupted, InterruptWatch } from './interrupt.js';
+import { decayGroups } from './optimizers/groups.js';
+import { createOptimizer, type OptimizerConfig, parseOptimizer } from './optimizers/registry.js';
+import { createProgress, type ProgressView } from './progress.js';
+import { createSchedule, type ScheduleConfig } from './scheduleRegistry.js';
+import { type EpochRecord, loadState, type Position, START, saveState } from './state.js';
+import { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
+
+/** Labelled images, NHWC float32. */
+export interface Batch {
+  images: Float32Array;
+  /** `[n, height, width, channels]` */
+  shape: readonly [number, number, number, number];
+  labels: Int32Array;
+}
+
+/** Where batches come from: the same batches in the same order for the same epoch. */
+export interface BatchSource {
+  readonly batchSize: number;
+  /** Batches of an epoch. */
+  readonly batchesPerEpoch: number;
+  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<Batch>;
+}
+
+export interface FitOptions extends TrainStepOptions {
+  /** Trains what is trainable in it. */
+  model: Module;
+  train: BatchSource;
+  /** Evaluated after every epoch. */
+  evaluate?: BatchSource;
+  epochs: number;
+  optimizer: OptimizerConfig;
+  schedule: ScheduleConfig;
+  /** No weight decay on norms and biases, as timm; false decays everything, as the Paddle and torch defaults do. */
+  sparesNorms?: boolean;
+  seed: number;
+  precision?: 'fp32' | 'bf16';
+  mode?: 'replay' | 'eager';
+  /** State file: written as training goes and taken up again by the same run. */
+  checkpoint?: string;
+  /** Seconds between two writes of the state within an epoch. Default 60. */
+  checkpointSeconds?: number;
+  /** Folder of TensorBoard event files. */
+  logDir?: string;
+  /** What the run is called where it shows itself. */
+  label?: string;
+  progress?: ProgressView;
+  onEpoch?: (record: EpochRecord) => void;
+}
+
+export interface FitResult {
+  history: EpochRecord[];
+  /** Updates made in all, those before a resume included. */
+  steps: number;
+  /** True where the run went on from a state file. */
+  resumed: boolean;
+  /** Median milliseconds of an update in this process, without waiting for data; NaN where none was made. */
+  stepMs: number;
+}
+
+/**
+ * Trains `model`. Run again with the same options and state file after a kill at any moment, it goes on and ends bit for
+ * bit as it would have without.
+ * @throws Interrupted after SIGINT or a kernel interrupt, with the state saved and the model holding what it learnt;
+ * TrainingError for a non-finite loss, or the state file of another run
+ */
+export async function fit(options: FitOptions): Promise<FitResult> {
+  const run = new Run(options);
+  try {
+    return await run.train();
+  } finally {
+    run.dispose();
+  }
+}
+
+class Run {
+  private readonly optimizer;
+  private readonly program: Program;
+  private readonly learningRate: (step: number) => number;
+  private readonly progress: ProgressView;
+  private readonly events: EventWriter | undefined;
+  private readonly watch = new InterruptWatch();
+  private readonly stepTimes: number[] = [];
+  private readonly resumed: boolean;
+  private position: Position;
+  private lastSaved = performance.now();
+  private lastFinite: number | undefined;
+  private examplesHere = 0;
+  private readonly startedAt = performance.now();
+
+  constructor(private readonly options: FitOptions) {
+    const { model, train, epochs, optimizer, schedule, precision = 'fp32', mode, checkpoint, logDir } = options;
+    const { weightDecay } = parseOptimizer(optimizer);
+    const trainable = model.trainableParameters();
+    this.optimizer = createOptimizer(optimizer, options.sparesNorms ? decayGroups(trainable, weightDecay) : trainable);
+    this.program = new Program({ precision, ...(mode ? { mode } : {}) });
+    this.program.define('train', trainStep(model, this.optimizer, options)).define('evaluate', evaluateStep(model));
+    this.learningRate = createSchedule(schedule, { stepsPerEpoch: train.batchesPerEpoch, epochs });
+    this.progress = options.progress ?? createProgress();
+    this.events = logDir ? new EventWriter(logDir) : undefined;
+    const fingerprint = this.fingerprint();
+    const saved = checkpoint ? loadState(checkpoint, model, this.optimizer, fingerprint) : undefined;
+    this.resumed = saved !== undefined;
+    this.position = saved ?? START(fingerprint);
+  }
+
+  async train(): Promise<FitResult> {
+    const { epochs } = this.options;
+    while (this.position.epoch < epochs) {
+      await this.trainEpoch();
+      const record = await this.finishEpoch();
+      this.position = {
+        ...START(this.position.fingerprint),
+        ...this.carry(),
+        history: [...this.position.history, record],
+      };
+      this.save();
+      this.report(record);
+    }
+    this.program.pull();
+    const { history, step } = this.position;
+    return { history, steps: step, resumed: this.resumed, stepMs: median(this.stepTimes) };
+  }
+
+  dispose(): void {
+    this.watch.stopListening();
+    this.program.dispose();
+    this.optimizer.dispose();
+    this.events?.close();
+    this.options.model.eval();
+  }
+
+  private carry(): Pick<Position, 'step' | 'epoch'> {
+    return { step: this.position.step, epoch: this.position.epoch + 1 };
+  }
+
+  private async trainEpoch(): Promise<void> {
+    const { train, checkpointSeconds = 60 } = this.options;
+    const { epoch, batch: startBatch } = this.position;
+    if (startBatch >= train.batchesPerEpoch) return;
+    let waited = 0;
+    let asked = performance.now();
+    const began = asked;
+    for await (const batch of train.epoch(epoch, { startBatch })) {
+      waited += performance.now() - asked;
+      this.update(batch);
+      this.show(batch.labels.length);
+      if (this.watch.requested) this.stop();
+      if (performance.now() - this.lastSaved > 1000 * checkpointSeconds) this.save();
+      await breathe();
+      asked = performance.now();
+    }
+    this.waiting = waited / (performance.now() - began);
+  }
+
+  private waiting = 0;
+
+  private update(batch: Batch): void {
+    const { seed } = this.options;
+    const { position } = this;
+    const learningRate = this.learningRate(position.step);
+    const began = performance.now();
+    const inputs = {
+      images: tf.tensor(batch.images, [...batch.shape], 'float32'),
+      labels: tf.tensor1d(batch.labels, 'int32'),
+      key: tf.tensor1d([seed, position.step], 'int32'),
+    };
+    const outputs = this.program.run('train', { ...inputs, learningRate, step: position.step + 1 });
+    const loss = outputs['loss']!.dataSync()[0]!;
+    const correct = outputs['correct']!.dataSync()[0]!;
+    tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
+    this.stepTimes.push(performance.now() - began);
+    if (!Number.isFinite(loss)) {
+      throw new TrainingError(
+        `The loss is ${loss} at step ${position.step + 1} (learning rate ${learningRate}); the last finite loss was ` +
+          `${this.lastFinite ?? 'none'}. Lower the learning rate, lengthen the warm-up or clip the gradients.`,
+      );
+    }
+    this.lastFinite = loss;
+    position.step++;
+    position.batch++;
+    position.lossSum += loss * batch.labels.length;
+    position.correct += correct;
+    position.examples += batch.labels.length;
+    this.events?.scalars(position.step, { 'train/loss': loss, 'train/learning_rate': learningRate });
+  }
+
+  private async finishEpoch(): Promise<EpochRecord> {
+    const { position } = this;
+    const evaluation = this.options.evaluate
+      ? await runEvaluation(this.program, this.options.evaluate, this.watch)
+      : undefined;
+    if (evaluation === 'interrupted') this.stop();
+    const record: EpochRecord = {
+      epoch: position.epoch + 1,
+      steps: position.step,
+      learningRate: this.learningRate(Math.max(0, position.step - 1)),
+      trainLoss: position.lossSum / position.examples,
+      trainTop1: position.correct / position.examples,
+      imagesPerSecond: 1000 * (this.options.train.batchSize / median(this.stepTimes)),
+      waiting: this.waiting,
+      ...(evaluation ? { evalLoss: evaluation.loss, evalTop1: evaluation.top1, evalTop5: evaluation.top5 } : {}),
+    };
+    return record;
+  }
+
+  private report(record: EpochRecord): void {
+    const { label = 'training', epochs, onEpoch } = this.options;
+    const parts = [`${label}: epoch ${record.epoch}/${epochs}`, `loss ${record.trainLoss.toFixed(4)}`];
+    const scalars: Record<string, number> = {
+      'epoch/train_loss': record.trainLoss,
+      'epoch/train_top1': record.trainTop1,
+    };
+    if (record.evalTop1 !== undefined) {
+      parts.push(`evaluation loss ${record.evalLoss!.toFixed(4)}`, `top-1 ${record.evalTop1.toFixed(4)}`);
+      Object.assign(scalars, {
+        'epoch/eval_loss': record.evalLoss,
+        'epoch/eval_top1': record.evalTop1,
+        'epoch/eval_top5': record.evalTop5,
+      });
+    }
+    this.events?.scalars(record.steps, scalars);
+    this.progress.finish(parts.join(' · '));
+    onEpoch?.(record);
+  }
+
+  private show(examples: number): void {
+    const { position, options } = this;
+    const { train, epochs, label = 'training' } = options;
+    this.examplesHere += examples;
+    const seconds = (performance.now() - this.startedAt) / 1000;
+    const rate = this.examplesHere / seconds;
+    const toDo = train.batchesPerEpoch * (epochs - position.epoch) - position.batch;
+    this.progress.show({
+      label: `${label}: epoch ${position.epoch + 1}/${epochs}`,
+      done: position.batch,
+      total: train.batchesPerEpoch,
+      rate,
+      remaining: (toDo * train.batchSize) / rate,
+      figures: { loss: position.lossSum / position.examples, top1: position.correct / position.examples },
+    });
+  }
+
+  private save(): void {
+    const { checkpoint, model } = this.options;
+    if (!checkpoint) return;
+    this.program.pull();
+    saveState(checkpoint, model, this.optimizer, this.position);
+    this.lastSaved = performance.now();
+  }
+
+  private stop(): never {
+    this.program.pull();
+    this.save();
+    const { step, epoch } = this.position;
+    const kept = this.options.checkpoint ? `, and the state is in ${this.options.checkpoint}` : '';
+    const text = `Training was stopped after step ${step} in epoch ${epoch + 1}. The model holds what it learnt${kept}.`;
+    this.progress.finish(text);
+    throw new Interrupted(text);
+  }
+
+  /** What decides the numbers of a run. A state file of a run with another one is refused. */
+  private fingerprint(): string {
+    const { model, train, optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing } = this.options;
+    const parts = {
+      parameters: [...model.namedParameters()].map(([name, p]) => [name, p.shape, p.trainable]),
+      batches: [train.batchSize, train.batchesPerEpoch],
+      ...{ optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing },
+      engine: [currentEngine().name, currentEngine().device, this.program.mode, this.program.precision],
+    };
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+  }
+}
+
+/** Mean loss (nats) and the shares of examples whose label is among the best one and the best five. */
+export interface Evaluation {
+  loss: number;
+  top1: number;
+  top5: number;
+  examples: number;
+}
+
+/** Evaluates `model` on one epoch of `source`. @throws Interrupted */
+export async function evaluate(
+  model: Module,
+  source: BatchSource,
+  options: { precision?: 'fp32' | 'bf16'; mode?: 'replay' | 'eager' } = {},
+): Promise<Evaluation> {
+  const program = new Program(options).define('evaluate', evaluateStep(model));
+  const watch = new InterruptWatch();
+  try {
+    const result = await runEvaluation(program, source, watch);
+    if (result === 'interrupted') throw new Interrupted('The evaluation was stopped.');
+    return result;
+  } finally {
+    watch.stopListening();
+    program.dispose();
+  }
+}
+
+async function runEvaluation(
+  program: Program,
+  source: BatchSource,
+  watch: InterruptWatch,
+): Promise<Evaluation | 'interrupted'> {
+  const sums = { loss: 0, top1: 0, top5: 0 };
+  let examples = 0;
+  for await (const batch of source.epoch(0)) {
+    const inputs = padded(batch, source.batchSize);
+    const outputs = program.run('evaluate', inputs);
+    for (const key of ['loss', 'top1', 'top5'] as const) sums[key] += outputs[key]!.dataSync()[0]!;
+    tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
+    examples += batch.labels.length;
+    if (watch.requested) return 'interrupted';
+    await breathe();
+  }
+  if (examples === 0) throw new TrainingError('There is nothing to evaluate: the data gave no batch.');
+  return { loss: sums.loss / examples, top1: sums.top1 / examples, top5: sums.top5 / examples, examples };
+}
+
+/** A batch filled up to `size` rows, with a mask that says which rows are examples. */
+function padded({ images, shape, labels }: Batch, size: number): Record<'images' | 'labels' | 'mask', tf.Tensor> {
+  const [count, ...rest] = shape;
+  const pixels = rest.reduce((a, b) => a * b, 1);
+  const filled = <T extends Float32Array | Int32Array>(target: T, values: T): T => {
+    target.set(values);
+    return target;
+  };
+  return {
+    images: tf.tensor(count === size ? images : filled(new Float32Array(size * pixels), images), [size, ...rest]),
+    labels: tf.tensor1d(count === size ? labels : filled(new Int32Array(size), labels), 'int32'),
+    mask: tf.tensor1d(new Float32Array(size).fill(1, 0, count)),
+  };
+}
+
+/** Lets timers, signals and messages through between two steps. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function median(values: readonly number[]): number {
+  if (values.length === 0) return Number.NaN;
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import { startEngine, tf } from '../../src/engine/index.js';
+import { TrainingError, UsageError } from '../../src/errors.js';
+import { VisionTransformer } from '../../src/models/index.js';
+import { type BatchSource, evaluate, type FitOptions, fit, Interrupted, readPosition } from '../../src/train/index.js';
+import { quadrants } from '../support/toy.js';
+
+before(() => startEngine('tensorflow'));
+
+const silent = { show: () => {}, finish: () => {} };
+const smallViT = (): VisionTransformer =>
+  new VisionTransformer({
+    imgSize: 8,
+    patchSize: 4,
+    embedDim: 16,
+    depth: 2,
+    numHeads: 2,
+    numClasses: 4,
+    projDropRate: 0.1,
+  }).initialize(0);
+
+const options = (overrides: Partial<FitOptions> = {}): FitOptions => ({
+  model: smallViT(),
+  train: quadrants(),
+  evaluate: quadrants({ batches: 3, seed: 2, lastBatch: 7 }),
+  epochs: 3,
+  optimizer: { name: 'adamw', weightDecay: 0.05 },
+  schedule: { name: 'warmupCosine', baseLr: 3e-3 },
+  seed: 11,
+  progress: silent,
+  ...overrides,
+});
+
+const weights = (model: VisionTransformer): Record<string, number[]> =>
+  Object.fromEntries(Object.entries(model.stateDict()).map(([name, tensor]) => [name, [...tensor.dataSync()]]));
+
+const folder = (): string => fs.mkdtempSync(path.join(os.tmpdir(), 'vitlab-trainer-'));
+
+describe('fit', () => {
+  it('learns, and evaluates every example once whatever the last batch', async () => {
+    const model = smallViT();
+    const evaluation = quadrants({ batches: 6, seed: 2, lastBatch: 7 });
+    const result = await fit(options({ model, epochs: 12, train: quadrants({ batches: 10 }), evaluate: evaluation }));
+    assert.equal(result.steps, 120);
+    assert.equal(result.history.length, 12);
+    const last = result.history.at(-1)!;
+    assert.ok(last.evalTop1! > 0.8, `top-1 ${last.evalTop1}`);
+    assert.ok(last.trainLoss < 0.6 * result.history[0]!.trainLoss);
+    const again = await evaluate(model, evaluation);
+    assert.equal(again.examples, 87);
+    assert.ok(Math.abs(again.top1 - last.evalTop1!) < 1e-9 && Math.abs(again.loss - last.evalLoss!) < 1e-5);
+    assert.ok(again.top5 === 1, 'with four classes every label is among the best five');
+  });
+
+  it('gives the same numbers twice, and other numbers for another seed', async () => {
+    const run = async (seed: number): Promise<Record<string, number[]>> => {
+      const model = smallViT();
+      await fit(options({ model, seed }));
+      return weights(model);
+    };
+    const first = await run(11);
+    assert.deepEqual(await run(11), first);
+    assert.notDeepEqual(await run(12), first);
+  });
+
+  it('does not let evaluation change training', async () => {
+    const [withEvaluation, without] = [smallViT(), smallViT()];
+    await fit(options({ model: withEvaluation }));
+    const { evaluate: _, ...rest } = options({ model: without });
+    await fit(rest);
+    assert.deepEqual(weights(withEvaluation), weights(without));
+  });
+
+  it('changes only what is trainable', async () => {
+    const model = smallViT().setTrainable((name) => name.startsWith('head'));
+    const start = weights(model);
+    await fit(options({ model }));
+    for (const [name, values] of Object.entries(weights(model))) {
+      if (name.startsWith('head')) assert.notDeepEqual(values, start[name], name);
+      else assert.deepEqual(values, start[name], name);
+    }
+  });
+
+  it('keeps the number of tensors flat over steps', async () => {
+    for (const mode of ['eager', 'replay'] as const) {
+      const counts: number[] = [];
+      const counted: BatchSource = { ...quadrants({ batches: 50 }), epoch: quadrants({ batches: 50 }).epoch };
+      const source: BatchSource = {
+        ...counted,
+        async *epoch(epoch, rest) {
+          for await (const batch of counted.epoch(epoch, rest)) {
+            counts.push(tf.memory().numTensors);
+            yield batch;
+          }
+        },
+      };
+      await fit(options({ train: source, epochs: 1, mode }));
+      assert.equal(counts.length, 50);
+      assert.deepEqual(new Set(counts.slice(2)).size, 1, `${mode}: ${counts}`);
+    }
+  });
+
+  it('takes up a stopped run and ends bit for bit as an uninterrupted one', async () => {
+    const whole = smallViT();
+    const expected = await fit(options({ model: whole }));
+    const dir = folder();
+    const checkpoint = path.join(dir, 'state.safetensors');
+    const stopAt = (batches: number): BatchSource => {
+      const source = quadrants();
+      let seen = 0;
+      return {
+        ...source,
+        async *epoch(epoch, rest) {
+          for await (const batch of source.epoch(epoch, rest)) {
+            if (++seen === batches) process.emit('SIGINT');
+            yield batch;
+          }
+        },
+      };
+    };
+    const first = smallViT();
+    await assert.rejects(fit(options({ model: first, checkpoint, train: stopAt(7) })), (error: Error) => {
+      return error instanceof Interrupted && /after step 7 in epoch 2/.test(error.message);
+    });
+    assert.equal(readPosition(checkpoint).step, 7);
+    const resumed = smallViT();
+    const result = await fit(options({ model: resumed, checkpoint }));
+    assert.ok(result.resumed);
+    assert.deepEqual(weights(resumed), weights(whole));
+    const figures = (history: typeof result.history): unknown =>
+      history.map(({ imagesPerSecond: _speed, waiting: _waiting, ...rest }) => rest);
+    assert.deepEqual(figures(result.history), figures(expected.history));
+    const finished = await fit(options({ model: smallViT(), checkpoint }));
+    assert.equal(finished.steps, 15, 'a finished run is not trained again');
+    fs.rmSync(dir, { recursive: true });
+  });
+
+  it('refuses the state of another run', async () => {
+    const dir = folder();
+    const checkpoint = path.join(dir, 'state.safetensors');
+    await fit(options({ checkpoint, epochs: 1 }));
+    await assert.rejects(fit(options({ checkpoint, epochs: 2 })), (error: Error) => {
+      return error instanceof TrainingError && /checkpoint of another run/.test(error.message);
+    });
+    fs.rmSync(dir, { recursive: true });
+  });
+
+  it('stops at a non-finite loss with step, learning rate and the last finite loss', async () => {
+    const diverging = options({
+      optimizer: { name: 'sgd' },
+      schedule: { name: 'constant', baseLr: 1e30 },
+    });
+    await assert.rejects(fit(diverging), (error: Error) => {
+      return (
+        error instanceof TrainingError &&
+        /The loss is (NaN|-?Infinity) at step \d+ \(learning rate 1e\+30\); the last finite loss was \d/.test(
+          error.message,
+        )
+      );
+    });
+    await assert.rejects(fit(options({ optimizer: { name: 'adamw', lr: 1 } as never })), UsageError);
+  });
+
+  it('writes event files that follow the record format', async () => {
+    const dir = folder();
+    await fit(options({ logDir: dir, epochs: 1 }));
+    const [file] = fs.readdirSync(dir);
+    const bytes = fs.readFileSync(path.join(dir, file!));
+    let records = 0;
+    for (let at = 0; at < bytes.length; records++) at += 16 + Number(bytes.readBigUInt64LE(at));
+    assert.equal(records, 1 + 5 + 1, 'the version, five steps, one epoch');
+    assert.ok(bytes.includes('train/loss') && bytes.includes('epoch/eval_top1'));
+    fs.rmSync(dir, { recursive: true });
+  });
+});
+
+describe('kill -9', () => {
+  it('at any moment leaves a state from which the run ends bit for bit the same', { timeout: 120_000 }, async () => {
+    const dir = folder();
+    const script = path.join(__dirname, '..', 'support', 'trainToy.ts');
+    const start = (name: string): ReturnType<typeof spawn> =>
+      spawn(process.execPath, ['--import', 'tsx', script, path.join(dir, name)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+    const ended = (child: ReturnType<typeof spawn>): Promise<number | null> =>
+      new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+    assert.equal(await ended(start('whole')), 0);
+    for (let kills = 0; kills < 3; kills++) {
+      const child = start('killed');
+      const exit = ended(child);
+      await new Promise<void>((resolve) => {
+        let steps = 0;
+        child.stdout!.on('data', (text: Buffer) => {
+          steps += text.toString().split('step').length - 1;
+          if (steps >= 4 + 3 * kills) resolve();
+        });
+        child.once('exit', () => resolve());
+      });
+      child.kill('SIGKILL');
+      await exit;
+    }
+    assert.ok(!fs.existsSync(path.join(dir, 'killed', 'final.safetensors')), 'it was killed before its end');
+    assert.ok(readPosition(path.join(dir, 'killed', 'state.safetensors')).step > 0, 'and had saved its state');
+    assert.equal(await ended(start('killed')), 0);
+    const final = (name: string): Buffer => fs.readFileSync(path.join(dir, name, 'final.safetensors'));
+    assert.ok(final('whole').equals(final('killed')), 'the weights are the same bytes');
+    fs.rmSync(dir, { recursive: true });
+  });
+});
