@@ -41,7 +41,7 @@ abstract class BatchNorm extends Module {
 
   /**
    * Normalises each channel: in training with the batch's mean and biased variance, and moves the running statistics
-   * towards the batch's mean and unbiased variance; otherwise with the running statistics.
+   * towards the batch's mean and unbiased variance; otherwise, and where they are frozen, with the running statistics.
    * @throws ShapeError for another rank or channel count; UsageError in training with one value a channel
    */
   override forward(x: Tensor): Tensor {
@@ -51,7 +51,7 @@ abstract class BatchNorm extends Module {
     }
     const weight = this.weight?.value;
     const bias = this.bias?.value;
-    if (!this.training) {
+    if (!this.training || this.runningMean.frozen) {
       const fixed = { mean: this.runningMean.value, variance: this.runningVar.value };
       return batchNormFixed(x, { ...fixed, ...(weight && { weight }), ...(bias && { bias }) }, this.epsilon);
     }

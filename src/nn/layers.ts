@@ -62,13 +62,17 @@ function checkProbability(name: string, p: number): void {
 
 /** Sets each entry to zero with probability `p` in training and scales the rest by 1 / (1 - p). */
 export class Dropout extends Module {
-  constructor(readonly p: number) {
+  /** @param always drops outside training too */
+  constructor(
+    readonly p: number,
+    readonly always = false,
+  ) {
     super();
     checkProbability('Dropout', p);
   }
 
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    if (!this.training || this.p === 0) return x;
+    if (this.p === 0 || !(this.training || this.always)) return x;
     return dropEntries(x, x.shape, this.p, 'dropout', context);
   }
 }
@@ -87,7 +91,7 @@ export class DropPath extends Module {
 }
 
 function dropEntries(x: Tensor, shape: number[], p: number, purpose: string, context?: ForwardContext): Tensor {
-  if (!context) throw new UsageError(`${purpose} is active in training and needs a context with a random key.`);
+  if (!context) throw new UsageError(`${purpose} is active and needs a context with a random key.`);
   const keep = tf.cast(tf.greaterEqual(context.uniform(shape, purpose), p), 'float32');
   return tf.mul(x, tf.mul(keep, 1 / (1 - p)));
 }

@@ -56,12 +56,30 @@ abstract class Stored {
 
 /** A tensor that training changes, unless it is frozen. */
 export class Parameter extends Stored {
+  private fixed = false;
+  private wanted = true;
+
   /** False for a frozen parameter: no gradient is computed for it and no optimiser touches it. */
-  trainable = true;
+  get trainable(): boolean {
+    return this.wanted && !this.fixed;
+  }
+
+  set trainable(trainable: boolean) {
+    this.wanted = trainable;
+  }
+
+  /** Freezes the parameter for good: it is part of the architecture that it is not trained. */
+  fix(): this {
+    this.fixed = true;
+    return this;
+  }
 }
 
 /** A tensor that belongs to the state but is no parameter: running statistics, fixed tables. */
 export class Buffer extends Stored {
+  /** True where training must leave it as it is, because the layer around it is frozen. */
+  frozen = false;
+
   constructor(
     shape: readonly number[],
     initializer: Initializer,

@@ -5,6 +5,7 @@ import { conversionKinds } from './conversion.js';
 import { dataKinds } from './data.js';
 import { modelKinds } from './models.js';
 import { trainingKinds } from './training.js';
+import { tuningKinds } from './tuning.js';
 
 export const kinds: Readonly<Record<string, CaseRunner>> = {
   ...checkpointKinds,
@@ -12,9 +13,10 @@ export const kinds: Readonly<Record<string, CaseRunner>> = {
   ...dataKinds,
   ...modelKinds,
   ...trainingKinds,
+  ...tuningKinds,
 };
 
 /** Whether a kind computes on the engine, which must then be started first. */
 export function needsEngine(kind: string): boolean {
-  return [conversionKinds, modelKinds, trainingKinds].some((group) => Object.hasOwn(group, kind));
+  return [conversionKinds, modelKinds, trainingKinds, tuningKinds].some((group) => Object.hasOwn(group, kind));
 }
