@@ -14,12 +14,16 @@ import {
   Module,
   Parameter,
   PatchEmbed,
+  type PatchEmbedding,
+  pair,
+  type Size,
 } from '../nn/index.js';
+import type { TransformerBlock } from './seams.js';
 
 export interface ViTConfig {
   /** Height and width in pixels, or one number for both. */
-  imgSize: number | readonly [number, number];
-  patchSize: number | readonly [number, number];
+  imgSize: Size;
+  patchSize: Size;
   inChans: number;
   /** 0 leaves the head out: the model gives features. */
   numClasses: number;
@@ -34,6 +38,8 @@ export interface ViTConfig {
   /** Start value of layer scale (Touvron et al. 2021), or none. */
   initValues: number | undefined;
   normEps: number;
+  /** Width of a linear layer with tanh before the head (Dosovitskiy et al., torchvision), or none. */
+  representationSize: number | undefined;
   dropRate: number;
   posDropRate: number;
   projDropRate: number;
@@ -56,15 +62,13 @@ export const VIT_DEFAULTS: ViTConfig = {
   classToken: true,
   initValues: undefined,
   normEps: 1e-6,
+  representationSize: undefined,
   dropRate: 0,
   posDropRate: 0,
   projDropRate: 0,
   attnDropRate: 0,
   dropPathRate: 0,
 };
-
-const pair = (size: number | readonly [number, number]): readonly [number, number] =>
-  typeof size === 'number' ? [size, size] : size;
 
 /** Linear layers of a ViT start truncated-normal with σ = 0.02 and bias 0 (timm, JAX). */
 const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
@@ -83,8 +87,23 @@ export class LayerScale extends Module {
   }
 }
 
+/** tanh(fc(x)), the layer between pooling and head in the first ViT. */
+class PreLogits extends Module {
+  fc: Module;
+
+  constructor(dim: number, width: number) {
+    super();
+    this.fc = new Linear(dim, width, { weightInit: init.truncatedNormal(dim ** -0.5), biasInit: init.zeros });
+  }
+
+  override forward(x: Tensor, context?: ForwardContext): Tensor {
+    return tf.tanh(this.fc.forward(x, context));
+  }
+}
+
 /** A pre-norm transformer block: x + attention(norm1(x)), then x + mlp(norm2(x)). */
-export class Block extends Module {
+export class Block extends Module implements TransformerBlock {
+  readonly dim: number;
   norm1: Module;
   attn: Module;
   ls1: Module;
@@ -97,6 +116,7 @@ export class Block extends Module {
   constructor(config: ViTConfig, dropPath: number) {
     super();
     const { embedDim, numHeads, mlpRatio, qkvBias, initValues, normEps, attnDropRate, projDropRate } = config;
+    this.dim = embedDim;
     const scale = (): Module => (initValues === undefined ? new Identity() : new LayerScale(embedDim, initValues));
     this.norm1 = new LayerNorm(embedDim, normEps);
     this.attn = new Attention(embedDim, numHeads, {
@@ -126,43 +146,43 @@ export class Block extends Module {
     );
   }
 
+  /** mlp(norm2(x)) with layer scale and stochastic depth. */
+  mlpBranch(x: Tensor, context?: ForwardContext): Tensor {
+    return this.dropPath2.forward(this.ls2.forward(this.mlp.forward(this.norm2.forward(x), context)), context);
+  }
+
   /** x + mlp(norm2(x)). */
   feedForward(x: Tensor, context?: ForwardContext): Tensor {
-    return tf.add(
-      x,
-      this.dropPath2.forward(this.ls2.forward(this.mlp.forward(this.norm2.forward(x), context)), context),
-    );
+    return tf.add(x, this.mlpBranch(x, context));
   }
 }
 
 /** timm's Vision Transformer. `forward` gives logits `[B, numClasses]`. */
 export class VisionTransformer extends Module {
   readonly clsToken: Parameter | undefined;
-  readonly posEmbed: Parameter;
-  patchEmbed: PatchEmbed;
+  posEmbed: Parameter;
+  patchEmbed: PatchEmbedding;
   posDrop: Dropout;
   blocks: Module[];
   norm: Module;
   fcNorm: Module;
+  preLogits: Module;
   headDrop: Dropout;
   head: Module;
   readonly config: ViTConfig;
   /** Tokens before the patch tokens: the class token, if there is one. */
   readonly numPrefixTokens: number;
 
-  constructor(options: Partial<ViTConfig> = {}) {
+  /** @param patchEmbed what makes tokens of images; default: `PatchEmbed` */
+  constructor(options: Partial<ViTConfig> = {}, patchEmbed?: PatchEmbedding) {
     super();
     const config = { ...VIT_DEFAULTS, ...options };
     this.config = config;
-    const { embedDim, depth, normEps, dropPathRate, numClasses, globalPool, classToken } = config;
+    const { embedDim, depth, normEps, dropPathRate, numClasses, globalPool, classToken, representationSize } = config;
     this.numPrefixTokens = classToken ? 1 : 0;
     this.clsToken = classToken ? new Parameter([1, 1, embedDim], init.normal(1e-6)) : undefined;
-    this.patchEmbed = new PatchEmbed({
-      imgSize: pair(config.imgSize),
-      patchSize: pair(config.patchSize),
-      inChans: config.inChans,
-      embedDim,
-    });
+    const geometry = { imgSize: pair(config.imgSize), patchSize: pair(config.patchSize), inChans: config.inChans };
+    this.patchEmbed = patchEmbed ?? new PatchEmbed({ ...geometry, embedDim });
     const tokens = this.patchEmbed.numPatches + this.numPrefixTokens;
     this.posEmbed = new Parameter([1, tokens, embedDim], init.truncatedNormal(0.02));
     this.posDrop = new Dropout(config.posDropRate);
@@ -171,11 +191,9 @@ export class VisionTransformer extends Module {
     const averages = globalPool === 'avg';
     this.norm = averages ? new Identity() : new LayerNorm(embedDim, normEps);
     this.fcNorm = averages ? new LayerNorm(embedDim, normEps) : new Identity();
+    this.preLogits = representationSize === undefined ? new Identity() : new PreLogits(embedDim, representationSize);
     this.headDrop = new Dropout(config.dropRate);
-    this.head =
-      numClasses > 0
-        ? new Linear(embedDim, numClasses, { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros })
-        : new Identity();
+    this.head = numClasses > 0 ? new Linear(representationSize ?? embedDim, numClasses, LINEAR_INIT) : new Identity();
   }
 
   /** Images `[B, H, W, C]` → tokens with class token and position `[B, N, D]`. */
@@ -204,9 +222,14 @@ export class VisionTransformer extends Module {
     return tf.mean(tf.slice(tokens, [0, this.numPrefixTokens, 0], [batch, count - this.numPrefixTokens, dim]), 1);
   }
 
+  /** Normalised tokens `[B, N, D]` → logits `[B, numClasses]`. */
+  classify(tokens: Tensor, context?: ForwardContext): Tensor {
+    const features = this.preLogits.forward(this.fcNorm.forward(this.pool(tokens), context), context);
+    return this.head.forward(this.headDrop.forward(features, context), context);
+  }
+
   /** Images `[B, H, W, C]` → logits `[B, numClasses]`. */
   override forward(images: Tensor, context?: ForwardContext): Tensor {
-    const features = this.fcNorm.forward(this.pool(this.forwardFeatures(images, context)));
-    return this.head.forward(this.headDrop.forward(features, context), context);
+    return this.classify(this.forwardFeatures(images, context), context);
   }
 }

@@ -4,12 +4,13 @@ import { UsageError } from '../errors.js';
 import { conv2d } from './functional/conv2d.js';
 import { type Initializer, kaimingUniform, uniform } from './init.js';
 import { Module } from './module.js';
+import { pair, type Size } from './pair.js';
 import { Parameter } from './parameter.js';
 
 export interface Conv2dOptions {
-  stride?: number | readonly [number, number];
+  stride?: Size;
   /** Zeros on each side. */
-  padding?: number | readonly [number, number];
+  padding?: Size;
   /** `inChannels` makes it depthwise. */
   groups?: number;
   bias?: boolean;
@@ -17,9 +18,6 @@ export interface Conv2dOptions {
   weightInit?: Initializer;
   biasInit?: Initializer;
 }
-
-const pair = (size: number | readonly [number, number]): readonly [number, number] =>
-  typeof size === 'number' ? [size, size] : size;
 
 /** Convolution of channels-last images; weight `[out, in / groups, kh, kw]`, bias `[out]`. */
 export class Conv2d extends Module {
@@ -34,7 +32,7 @@ export class Conv2d extends Module {
   constructor(
     readonly inChannels: number,
     readonly outChannels: number,
-    kernelSize: number | readonly [number, number],
+    kernelSize: Size,
     { stride = 1, padding = 0, groups = 1, bias = true, ...inits }: Conv2dOptions = {},
   ) {
     super();

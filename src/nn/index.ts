@@ -13,5 +13,6 @@ export type { Initializer } from './init.js';
 export * as init from './init.js';
 export { Dropout, DropPath, Gelu, LayerNorm, Linear, type LinearOptions, Relu } from './layers.js';
 export { Identity, type LoadReport, Module, Sequential, type StateDict } from './module.js';
+export { pair, type Size } from './pair.js';
 export { Buffer, Parameter } from './parameter.js';
-export { PatchEmbed, type PatchEmbedOptions } from './patchEmbed.js';
+export { PatchEmbed, type PatchEmbedding, type PatchEmbedOptions, PatchProjection } from './patchEmbed.js';

@@ -7,7 +7,7 @@ import { Module } from './module.js';
 import { Parameter } from './parameter.js';
 
 /** The convolution that projects a patch; weight `[out, in, ph, pw]`, bias `[out]`. */
-class PatchProjection extends Module {
+export class PatchProjection extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
 
@@ -41,6 +41,14 @@ class PatchProjection extends Module {
   }
 }
 
+/** What turns images into a grid of tokens. */
+export interface PatchEmbedding extends Module {
+  readonly imgSize: readonly [number, number];
+  /** Tokens in a column and in a row. */
+  readonly gridSize: readonly [number, number];
+  readonly numPatches: number;
+}
+
 export interface PatchEmbedOptions {
   imgSize: readonly [number, number];
   patchSize: readonly [number, number];
@@ -51,7 +59,7 @@ export interface PatchEmbedOptions {
 }
 
 /** Splits images into patches and projects each to a token. */
-export class PatchEmbed extends Module {
+export class PatchEmbed extends Module implements PatchEmbedding {
   proj: Module;
   readonly imgSize: readonly [number, number];
   readonly inChans: number;

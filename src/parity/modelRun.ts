@@ -28,24 +28,37 @@ export interface ModelRun {
   forward?: (image: Tensor, context: ForwardContext) => Tensor;
   /** Reference names of parameters by the model's own; default: the same. */
   rename?: (name: string) => string;
+  /** Reference names of what the model computes instead of keeping it. */
+  computed?: readonly string[];
+  /** The name of the result; default: `logits`. */
+  output?: string;
+  /** The loss of the result; default: its cross entropy with the labels. */
+  loss?: (result: Tensor) => Tensor;
 }
 
+/** The mean of the squared entries, the loss of cases that have no labels. */
+export const meanSquare = (result: Tensor): Tensor => tf.mean(tf.square(result));
+
 /**
- * Loads the case's weights, marks its trainable parameters, runs images to logits and cross entropy, and checks logits,
- * intermediates, loss, buffers and the gradients of parameters and image.
+ * Loads the case's weights, marks its trainable parameters, runs images to logits and cross entropy (or what `options`
+ * names instead), and checks the result, intermediates, loss, buffers and the gradients of parameters and image.
  */
 export function runClassifier(parityCase: ParityCase, check: Checker, model: Module, options: ModelRun = {}): void {
   const { forward = (image, context) => model.forward(image, context), rename = (name) => name } = options;
+  const {
+    computed = [],
+    output = 'logits',
+    loss = (result) => crossEntropy(result, toLabels(inputs['labels']!)),
+  } = options;
   const { trainable, mode } = parityCase.spec;
   const inputs = parityCase.tensors('inputs');
   const expected = parityCase.tensors('expected');
   const weights = toStateDict(parityCase.tensors('weights'));
   const names = [...model.namedParameters(), ...model.namedBuffers()].map(([name]) => name);
   model.loadStateDict(Object.fromEntries(names.map((name) => [name, weights[rename(name)]!])));
-  check.equal('names of the weights', names.map(rename).sort(), Object.keys(weights).sort());
+  check.equal('names of the weights', [...names.map(rename), ...computed].sort(), Object.keys(weights).sort());
   model.setTrainable((name) => trainable.includes(rename(name))).train(mode === 'train');
 
-  const labels = toLabels(inputs['labels']!);
   const image = tf.variable(toImages(inputs['image']!));
   const parameters = [...model.trainableParameters()];
   const ofImage = 'grad_input.image' in expected;
@@ -54,9 +67,9 @@ export function runClassifier(parityCase: ParityCase, check: Checker, model: Mod
     const tap = (name: string, tensor: Tensor): void => {
       if (name in expected) kept[name] = tf.keep(tensor.clone());
     };
-    const logits = forward(image, new ForwardContext(undefined, tap));
-    tap('logits', logits);
-    return crossEntropy(logits, labels);
+    const result = forward(image, new ForwardContext(undefined, tap));
+    tap(output, result);
+    return loss(result);
   }, [...parameters.map(([, parameter]) => parameter.value as Tensor), ...(ofImage ? [image as Variable] : [])]);
 
   for (const [name, tensor] of Object.entries(kept)) checkTensor(check, name, tensor);

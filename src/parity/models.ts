@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { VisionTransformer, type ViTConfig } from '../models/index.js';
 import type { CaseRunner } from './case.js';
 import { runClassifier } from './modelRun.js';
-
-const size = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+import { mocoKinds } from './models/moco.js';
+import { namedAsTimm, size } from './models/shared.js';
+import { swinKinds } from './models/swin.js';
 
 /** The configuration of a ViT in timm's names. */
 export const vitSchema = z.looseObject({
@@ -40,7 +41,38 @@ export const vitConfig = (config: z.output<typeof vitSchema>): Partial<ViTConfig
 const timmViT: CaseRunner = (parityCase, check) =>
   runClassifier(parityCase, check, new VisionTransformer(vitConfig(parityCase.config(vitSchema))));
 
+const torchvisionSchema = z.looseObject({
+  image_size: size,
+  patch_size: size,
+  num_layers: z.number(),
+  num_heads: z.number(),
+  hidden_dim: z.number(),
+  mlp_dim: z.number(),
+  num_classes: z.number(),
+  norm_eps: z.number().default(1e-6),
+  representation_size: z.number().optional(),
+});
+
+const torchvisionViT: CaseRunner = (parityCase, check) => {
+  const config = parityCase.config(torchvisionSchema);
+  const model = new VisionTransformer({
+    imgSize: config.image_size,
+    patchSize: config.patch_size,
+    embedDim: config.hidden_dim,
+    depth: config.num_layers,
+    numHeads: config.num_heads,
+    numClasses: config.num_classes,
+    mlpRatio: config.mlp_dim / config.hidden_dim,
+    normEps: config.norm_eps,
+    representationSize: config.representation_size,
+  });
+  runClassifier(parityCase, check, model, namedAsTimm(parityCase));
+};
+
 export const modelKinds: Record<string, CaseRunner> = {
+  ...swinKinds,
+  ...mocoKinds,
+  'vit-torchvision': torchvisionViT,
   'vit-timm': timmViT,
   'linear-probe': timmViT,
   bitfit: timmViT,

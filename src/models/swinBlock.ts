@@ -1,0 +1,170 @@
+// The block of Swin, Liu et al. 2021 (arXiv:2103.14030): attention within windows that every other block shifts.
+import { type Tensor, tf } from '../engine/index.js';
+import {
+  Dropout,
+  DropPath,
+  type ForwardContext,
+  Identity,
+  init,
+  LayerNorm,
+  Linear,
+  Mlp,
+  Module,
+  mergeHeads,
+  Parameter,
+  splitHeads,
+} from '../nn/index.js';
+import type { TransformerBlock } from './seams.js';
+import {
+  cropMap,
+  cyclicShift,
+  mergeWindows,
+  type Pair,
+  padToMultiple,
+  partitionWindows,
+  relativePositionBias,
+  shiftMask,
+} from './swinWindows.js';
+
+/** Linear layers of Swin start truncated-normal with σ = 0.02 and bias 0. */
+export const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
+
+export interface SwinBlockOptions {
+  dim: number;
+  numHeads: number;
+  window: Pair;
+  /** [0, 0] or, in every other block, half the window. */
+  shift: Pair;
+  /** No shift along an axis whose padded map is a single window. */
+  unshiftSingleWindow: boolean;
+  /** Pads the map to whole windows before it is shifted, not after. */
+  padBeforeShift: boolean;
+  /** What is added to scores between regions of a shifted window. */
+  maskValue: number;
+  mlpRatio: number;
+  qkvBias: boolean;
+  normEps: number;
+  projDrop: number;
+  attnDrop: number;
+  dropPath: number;
+}
+
+/** Multi-head self-attention in windows with a learnt bias for every relative position. */
+export class WindowAttention extends Module {
+  readonly relativePositionBiasTable: Parameter;
+  qkv: Module;
+  attnDrop: Dropout;
+  proj: Module;
+  projDrop: Dropout;
+  readonly numHeads: number;
+  readonly window: Pair;
+  private readonly scale: number;
+
+  constructor({ dim, numHeads, window, qkvBias, attnDrop, projDrop }: SwinBlockOptions) {
+    super();
+    this.numHeads = numHeads;
+    this.window = window;
+    this.scale = (dim / numHeads) ** -0.5;
+    const places = (2 * window[0] - 1) * (2 * window[1] - 1);
+    this.relativePositionBiasTable = new Parameter([places, numHeads], init.truncatedNormal(0.02));
+    this.qkv = new Linear(dim, 3 * dim, { bias: qkvBias, ...LINEAR_INIT });
+    this.attnDrop = new Dropout(attnDrop);
+    this.proj = new Linear(dim, dim, LINEAR_INIT);
+    this.projDrop = new Dropout(projDrop);
+  }
+
+  /** Windows `[B · W, N, C]` → the same shape. Taps `attn`: `[B · W, heads, N, N]`. */
+  override forward(windows: Tensor, context?: ForwardContext, mask?: Tensor): Tensor {
+    const [q, k, v] = splitHeads(this.qkv.forward(windows, context), this.numHeads);
+    const scores = tf.matMul(tf.mul(q, this.scale), k, false, true);
+    const weights = tf.softmax(this.biased(scores, mask));
+    context?.tap?.('attn', weights);
+    const mixed = mergeHeads(tf.matMul(this.attnDrop.forward(weights, context), v));
+    return this.projDrop.forward(this.proj.forward(mixed, context), context);
+  }
+
+  /** Adds bias and mask `[W, N, N]` to scores `[B · W, heads, N, N]`. */
+  private biased(scores: Tensor, mask: Tensor | undefined): Tensor {
+    const bias = relativePositionBias(this.relativePositionBiasTable.value, this.window);
+    if (!mask) return tf.add(scores, bias);
+    const [count, size] = mask.shape as [number, number];
+    const both = tf.add(bias, tf.reshape(mask, [count, 1, size, size]));
+    const perImage = tf.reshape(scores, [-1, count, this.numHeads, size, size]);
+    return tf.reshape(tf.add(perImage, both), scores.shape);
+  }
+}
+
+/** x + attention(norm1(x)) in windows, then x + mlp(norm2(x)); maps `[B, H, W, C]`. */
+export class SwinBlock extends Module implements TransformerBlock {
+  protected override readonly names = { afterAttention: 'my_module_1', afterMlp: 'my_module_2' };
+  readonly dim: number;
+  norm1: Module;
+  attn: WindowAttention;
+  dropPath1: Module;
+  /** Gets the map after the attention's sum; for adapters, which published weights call `my_module_1`. */
+  afterAttention: Module;
+  norm2: Module;
+  mlp: Module;
+  dropPath2: Module;
+  /** Gets the map after the MLP's sum (`my_module_2`). */
+  afterMlp: Module;
+
+  constructor(readonly options: SwinBlockOptions) {
+    super();
+    const { dim, mlpRatio, normEps, projDrop, dropPath } = options;
+    this.dim = dim;
+    this.norm1 = new LayerNorm(dim, normEps);
+    this.attn = new WindowAttention(options);
+    this.dropPath1 = new DropPath(dropPath);
+    this.afterAttention = new Identity();
+    this.norm2 = new LayerNorm(dim, normEps);
+    this.mlp = new Mlp(dim, Math.floor(dim * mlpRatio), { drop: projDrop, ...LINEAR_INIT });
+    this.dropPath2 = new DropPath(dropPath);
+    this.afterMlp = new Identity();
+  }
+
+  /** `[B, H, W, C]` → the same shape. */
+  override forward(map: Tensor, context?: ForwardContext): Tensor {
+    return this.feedForward(this.attend(map, context), context);
+  }
+
+  attend(map: Tensor, context?: ForwardContext): Tensor {
+    const branch = this.attendWindows(this.norm1.forward(map, context), context);
+    return this.afterAttention.forward(tf.add(map, this.dropPath1.forward(branch, context)), context);
+  }
+
+  mlpBranch(map: Tensor, context?: ForwardContext): Tensor {
+    return this.dropPath2.forward(this.mlp.forward(this.norm2.forward(map, context), context), context);
+  }
+
+  feedForward(map: Tensor, context?: ForwardContext): Tensor {
+    return this.afterMlp.forward(tf.add(map, this.mlpBranch(map, context)), context);
+  }
+
+  private attendWindows(map: Tensor, context?: ForwardContext): Tensor {
+    const { window, padBeforeShift } = this.options;
+    const size: Pair = [map.shape[1]!, map.shape[2]!];
+    const padded: Pair = [padTo(size[0], window[0]), padTo(size[1], window[1])];
+    const shift = this.shiftFor(padded);
+    const back: Pair = [-shift[0], -shift[1]];
+    const ready = padBeforeShift
+      ? cyclicShift(padToMultiple(map, window), shift)
+      : padToMultiple(cyclicShift(map, shift), window);
+    const merged = mergeWindows(this.mix(partitionWindows(ready, window), padded, shift, context), window, padded);
+    return padBeforeShift ? cropMap(cyclicShift(merged, back), size) : cyclicShift(cropMap(merged, size), back);
+  }
+
+  private mix(windows: Tensor, padded: Pair, shift: Pair, context?: ForwardContext): Tensor {
+    const { window, maskValue } = this.options;
+    const shifted = shift[0] > 0 || shift[1] > 0;
+    return this.attn.forward(windows, context, shifted ? shiftMask(padded, window, shift, maskValue) : undefined);
+  }
+
+  private shiftFor(padded: Pair): Pair {
+    const { window, shift, unshiftSingleWindow } = this.options;
+    const along = (axis: 0 | 1): number => (unshiftSingleWindow && window[axis] >= padded[axis] ? 0 : shift[axis]);
+    return [along(0), along(1)];
+  }
+}
+
+const padTo = (size: number, window: number): number => Math.ceil(size / window) * window;

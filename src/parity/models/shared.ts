@@ -1,0 +1,15 @@
+// What runners of model cases share: fields of configurations, and models under other libraries' names.
+import { z } from 'zod';
+import { convertNames } from '../../checkpoint/index.js';
+import type { ParityCase } from '../case.js';
+
+/** One number for both directions, or [vertical, horizontal]. */
+export const size = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+
+/** How a model with timm's names finds its weights in a case with any known naming. */
+export function namedAsTimm(parityCase: ParityCase): { rename: (name: string) => string; computed: string[] } {
+  const weights = parityCase.tensors('weights');
+  const { tensors, dropped } = convertNames(weights, 'timm');
+  const names = new Map(Object.entries(weights).map(([name, data]) => [data, name]));
+  return { rename: (name) => names.get(tensors[name]!) ?? name, computed: dropped };
+}
