@@ -25,7 +25,7 @@ export interface Batch {
 export interface BatchSource {
   readonly batchSize: number;
   /** Batches of an epoch. */
-  readonly batchesPerEpoch: number;
+  readonly batches: number;
   epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<Batch>;
 }
 
@@ -102,7 +102,7 @@ class Run {
     this.optimizer = createOptimizer(optimizer, options.sparesNorms ? decayGroups(trainable, weightDecay) : trainable);
     this.program = new Program({ precision, ...(mode ? { mode } : {}) });
     this.program.define('train', trainStep(model, this.optimizer, options)).define('evaluate', evaluateStep(model));
-    this.learningRate = createSchedule(schedule, { stepsPerEpoch: train.batchesPerEpoch, epochs });
+    this.learningRate = createSchedule(schedule, { stepsPerEpoch: train.batches, epochs });
     this.progress = options.progress ?? createProgress();
     this.events = logDir ? new EventWriter(logDir) : undefined;
     const fingerprint = this.fingerprint();
@@ -144,7 +144,7 @@ class Run {
   private async trainEpoch(): Promise<void> {
     const { train, checkpointSeconds = 60 } = this.options;
     const { epoch, batch: startBatch } = this.position;
-    if (startBatch >= train.batchesPerEpoch) return;
+    if (startBatch >= train.batches) return;
     let waited = 0;
     let asked = performance.now();
     const began = asked;
@@ -237,11 +237,11 @@ class Run {
     this.examplesHere += examples;
     const seconds = (performance.now() - this.startedAt) / 1000;
     const rate = this.examplesHere / seconds;
-    const toDo = train.batchesPerEpoch * (epochs - position.epoch) - position.batch;
+    const toDo = train.batches * (epochs - position.epoch) - position.batch;
     this.progress.show({
       label: `${label}: epoch ${position.epoch + 1}/${epochs}`,
       done: position.batch,
-      total: train.batchesPerEpoch,
+      total: train.batches,
       rate,
       remaining: (toDo * train.batchSize) / rate,
       figures: { loss: position.lossSum / position.examples, top1: position.correct / position.examples },
@@ -271,7 +271,7 @@ class Run {
     const { model, train, optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing } = this.options;
     const parts = {
       parameters: [...model.namedParameters()].map(([name, p]) => [name, p.shape, p.trainable]),
-      batches: [train.batchSize, train.batchesPerEpoch],
+      batches: [train.batchSize, train.batches],
       ...{ optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing },
       engine: [currentEngine().name, currentEngine().device, this.program.mode, this.program.precision],
     };

@@ -28,7 +28,7 @@ export function quadrants({
   };
   return {
     batchSize,
-    batchesPerEpoch: batches,
+    batches,
     async *epoch(epoch, { startBatch = 0 } = {}) {
       for (let index = startBatch; index < batches; index++) yield make(epoch, index);
     },

@@ -8,6 +8,8 @@ export interface ZipPart {
   deflate?: boolean;
   /** What the directory claims instead of the true unpacked size, checksum or place. */
   claim?: { size?: number; crc?: number; offset?: number };
+  /** Only in the directory: its bytes are not written. */
+  ghost?: boolean;
 }
 
 /** A zip archive of the given parts. */
@@ -15,7 +17,7 @@ export function makeZip(parts: readonly ZipPart[]): Buffer {
   const body: Buffer[] = [];
   const directory: Buffer[] = [];
   let position = 0;
-  for (const { name, bytes, deflate, claim } of parts) {
+  for (const { name, bytes, deflate, claim, ghost } of parts) {
     const packed = deflate ? zlib.deflateRawSync(bytes, { level: 9 }) : Buffer.from(bytes);
     const fields = Buffer.alloc(26);
     fields.writeUInt16LE(20, 0);
@@ -28,6 +30,7 @@ export function makeZip(parts: readonly ZipPart[]): Buffer {
     const rest = Buffer.alloc(14);
     rest.writeUInt32LE(claim?.offset ?? position, 10);
     directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x00'), fields, rest, Buffer.from(name)]));
+    if (ghost) continue;
     body.push(local, packed);
     position += local.length + packed.length;
   }

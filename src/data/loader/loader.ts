@@ -109,6 +109,10 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
       throw new UsageError(`The data set has ${dataset.length} images; there is no image ${wrong}.`);
   }
 
+  get batchSize(): number {
+    return this.options.batchSize;
+  }
+
   /** Batches an epoch. */
   get batches(): number {
     const { batchSize, dropLast } = this.options;

@@ -1,0 +1,17 @@
+// vitlab: everything that a notebook uses. `import { … } from './src/index.js'`.
+export * from './checkpoint/index.js';
+export * from './data/index.js';
+export * from './engine/index.js';
+export * from './errors.js';
+export * from './kernel/index.js';
+export * from './models/index.js';
+export * from './nn/index.js';
+export * from './plot/index.js';
+export * from './random/index.js';
+export * from './recipes/index.js';
+export * from './train/index.js';
+export * from './tuning/index.js';
+
+// names that two rooms have: a notebook means these
+export type { Batch, Interpolation } from './data/index.js';
+export type { FitOptions } from './train/index.js';
