@@ -11,6 +11,10 @@ interface Entry {
 
 /** Every command, in the order of the help page. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  run: {
+    summary: 'execute notebooks headless and check the metrics they expect',
+    load: () => (require('./run.js') as typeof import('./run.js')).runCommand(),
+  },
   parity: {
     summary: 'run fixture cases against this build',
     load: () => (require('./parity.js') as typeof import('./parity.js')).parityCommand(),

@@ -1,0 +1,104 @@
+// Grids of images as one figure: the tiles become a single PNG, their labels annotations above them.
+import type { Layout } from 'plotly.js-dist-min';
+import { ShapeError } from '../errors.js';
+import type { Figure } from './figures.js';
+import { encodePng } from './png.js';
+import { baseLayout } from './style.js';
+
+/**
+ * Images `[height, width, 3]`. Bytes are 0…255; floats are scaled so that `range` (default 0…1) becomes 0…255, and
+ * values outside it are clipped.
+ */
+export interface Tile {
+  readonly pixels: Uint8Array | Uint8ClampedArray | Float32Array;
+  readonly height: number;
+  readonly width: number;
+  readonly label?: string;
+}
+
+export interface ImageGridOptions {
+  readonly title?: string;
+  /** Tiles in a row; default: about as many as there are rows. */
+  readonly columns?: number;
+  readonly range?: readonly [number, number];
+}
+
+const GAP = 2;
+/** Space for a label above its tile, in tile heights. */
+const LABEL_SHARE = 0.22;
+
+/** A grid of equally sized images with labels. @throws ShapeError where sizes differ or there is no image. */
+export function imageGridFigure(tiles: readonly Tile[], options: ImageGridOptions = {}): Figure {
+  const first = tiles[0];
+  if (!first) throw new ShapeError('An image grid needs at least one image, but got none.');
+  const { width, height } = first;
+  const columns = Math.min(tiles.length, options.columns ?? Math.ceil(Math.sqrt(tiles.length)));
+  const rows = Math.ceil(tiles.length / columns);
+  const labelled = tiles.some(({ label }) => label);
+  const labelHeight = labelled ? Math.max(3, Math.round(height * LABEL_SHARE)) : 0;
+  const [stepX, stepY] = [width + GAP, height + labelHeight + GAP];
+  const [totalX, totalY] = [columns * stepX - GAP, rows * stepY - GAP];
+
+  const tilesAt = tiles.map((tile, index) => {
+    if (tile.width !== width || tile.height !== height) {
+      throw new ShapeError(
+        `Image ${index} is ${tile.width} × ${tile.height}, but the first is ${width} × ${height}: a grid needs one size.`,
+      );
+    }
+    return { tile, x: (index % columns) * stepX, y: Math.floor(index / columns) * stepY };
+  });
+  const images = tilesAt.map(({ tile, x, y }) => ({
+    source: `data:image/png;base64,${encodePng(toBytes(tile, options.range), width, height).toString('base64')}`,
+    x,
+    y: y + labelHeight,
+    sizex: width,
+    sizey: height,
+    xref: 'x' as const,
+    yref: 'y' as const,
+    xanchor: 'left' as const,
+    yanchor: 'top' as const,
+    sizing: 'stretch' as const,
+    layer: 'above' as const,
+  }));
+  const annotations = tilesAt
+    .filter(({ tile }) => tile.label)
+    .map(({ tile, x, y }) => ({
+      text: escapeMarkup(tile.label!),
+      x: x + width / 2,
+      y: y + labelHeight,
+      xanchor: 'center' as const,
+      yanchor: 'bottom' as const,
+      showarrow: false,
+      font: { size: 11 },
+    }));
+  const hidden = { visible: false, fixedrange: true };
+  const layout: Partial<Layout> = {
+    ...baseLayout(options.title),
+    images,
+    annotations,
+    height: Math.round(Math.min(900, Math.max(160, (totalY / totalX) * 640))) + (options.title ? 64 : 24),
+    xaxis: { ...hidden, range: [0, totalX], constrain: 'domain' },
+    yaxis: { ...hidden, range: [totalY, 0], scaleanchor: 'x', constrain: 'domain' },
+    margin: { t: options.title ? 48 : 8, r: 8, b: 8, l: 8 },
+    showlegend: false,
+  };
+  // Plotly lays out axes only where a trace uses them.
+  const corners = { type: 'scatter' as const, mode: 'markers' as const, x: [0, totalX], y: [0, totalY] };
+  return { data: [{ ...corners, marker: { opacity: 0 }, hoverinfo: 'skip' }], layout };
+}
+
+function toBytes({ pixels, width, height }: Tile, [low, high]: readonly [number, number] = [0, 1]): Uint8Array {
+  if (pixels.length !== width * height * 3) {
+    throw new ShapeError(
+      `An image of [${height}, ${width}, 3] has ${width * height * 3} values, but got ${pixels.length}.`,
+    );
+  }
+  if (!(pixels instanceof Float32Array)) return Uint8Array.from(pixels);
+  // A clamped array rounds, and clips to 0…255.
+  return new Uint8Array(Uint8ClampedArray.from(pixels, (value) => ((value - low) / (high - low)) * 255));
+}
+
+/** Plotly reads a few HTML tags and entities in texts. */
+function escapeMarkup(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}

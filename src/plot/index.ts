@@ -1,0 +1,31 @@
+// Figures (plotly JSON) and tables. Nothing is drawn here: notebooks, the report and the browser do that.
+export {
+  type Bars,
+  type Better,
+  barsFigure,
+  type Curve,
+  curvesFigure,
+  type Figure,
+  type FigureOptions,
+  type HeatMap,
+  heatMapFigure,
+  type Point,
+  paretoFront,
+  scatterFigure,
+} from './figures.js';
+export { type ImageGridOptions, imageGridFigure, type Tile } from './images.js';
+export { encodePng } from './png.js';
+export { type AxisOptions, axis, baseLayout, INK, PALETTE } from './style.js';
+export {
+  type CellValue,
+  type DataFrameLike,
+  escapeHtml,
+  formatCell,
+  formatNumber,
+  type Table,
+  type TableSource,
+  tableCsv,
+  tableHtml,
+  tableText,
+  toTable,
+} from './table.js';

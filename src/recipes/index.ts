@@ -1,0 +1,11 @@
+// Notebooks as recipes: what they report with, how they are run, and what is made of their runs.
+export { type Check, type Contract, PROFILES, type Profile } from './contract.js';
+export { junitXml } from './junit.js';
+export { Lab, type LabOptions, openLab, type SeriesOptions } from './lab.js';
+export { writeText } from './notebook.js';
+export { type Json, type Parameters, parseAssignments } from './parameters.js';
+export { type Plan, planRuns, type RunRequest, readParams } from './plan.js';
+export { ROOT } from './provenance.js';
+export { exitCodeOf, type RunAllOptions, runAll } from './runAll.js';
+export { type Provenance, type Run, readRun, type Status } from './runFolder.js';
+export { type Outcome, type Progress, type RunLimits, Runner } from './runner.js';

@@ -1,0 +1,76 @@
+// Where a run came from: code, versions, machine.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Provenance } from './runFolder.js';
+
+/** The project's root. */
+export const ROOT = path.resolve(__dirname, '../..');
+
+const PACKAGES = ['@tensorflow/tfjs', 'danfojs-node', 'plotly.js-dist-min', 'tslab'] as const;
+
+type Origin = Pick<Provenance, 'git' | 'versions' | 'machine'>;
+
+/** What is known before anything runs. */
+export function describeOrigin(): Origin {
+  return {
+    git: gitState(),
+    versions: versions(),
+    machine: {
+      cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+      cores: os.availableParallelism(),
+      memoryBytes: os.totalmem(),
+      platform: `${os.platform()} ${os.arch()} ${os.release()}`,
+    },
+  };
+}
+
+/** The commit, and whether files differ from it; null outside a git working tree. */
+function gitState(): Origin['git'] {
+  const git = (...words: string[]) =>
+    execFileSync('git', words, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain') !== '' };
+  } catch {
+    return null;
+  }
+}
+
+function versions(): Record<string, string> {
+  const found: Record<string, string> = { vitlab: packageVersion(ROOT), node: process.version.slice(1) };
+  for (const name of PACKAGES) {
+    const folder = path.join(ROOT, 'node_modules', name);
+    if (fs.existsSync(folder)) found[name] = packageVersion(folder);
+  }
+  const tensorflow = tensorflowWheel();
+  if (tensorflow) found['tensorflow'] = tensorflow;
+  return found;
+}
+
+function packageVersion(folder: string): string {
+  return (JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** The TensorFlow of .venv, from the name of its metadata folder. */
+function tensorflowWheel(): string | undefined {
+  const lib = path.join(ROOT, '.venv', 'lib');
+  if (!fs.existsSync(lib)) return undefined;
+  return fs
+    .readdirSync(lib)
+    .map((python) => path.join(lib, python, 'site-packages'))
+    .filter((site) => fs.existsSync(site))
+    .flatMap((site) => fs.readdirSync(site))
+    .map((entry) => /^tensorflow(?:_cpu)?-(.+)\.dist-info$/.exec(entry)?.[1])
+    .find((version) => version !== undefined);
+}
+
+/** The largest resident memory of a process so far; undefined where the system does not tell (all but Linux). */
+export function peakMemoryOf(pid: number): number | undefined {
+  try {
+    const kilobytes = /^VmHWM:\s*(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}
