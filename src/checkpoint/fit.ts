@@ -17,7 +17,7 @@ export interface FitReport {
   mismatched: Array<{ name: string; expected: readonly number[]; found: readonly number[] }>;
 }
 
-export interface FitOptions extends Omit<TimmResampleOptions, 'newGrid'> {
+export interface FitStateOptions extends Omit<TimmResampleOptions, 'newGrid'> {
   /** The model's grid of patches; without it position embeddings of another length are a mismatch. */
   grid?: Grid;
   /** `computed`: the table follows from the grid (MoCo v3), another length is an error. Default `learned`. */
@@ -31,7 +31,7 @@ export interface FitOptions extends Omit<TimmResampleOptions, 'newGrid'> {
 export function fitState(
   state: Readonly<TensorRecord>,
   shapes: Readonly<Record<string, readonly number[]>>,
-  options: FitOptions = {},
+  options: FitStateOptions = {},
 ): { tensors: TensorRecord; report: FitReport } {
   const tensors = tensorRecord();
   const report: FitReport = { taken: [], reshaped: [], missing: [], unexpected: [], mismatched: [] };
@@ -54,7 +54,7 @@ export function fitState(
   return { tensors, report };
 }
 
-function fitPosEmbed(tensor: TensorData, expected: readonly number[], { grid, posEmbed, ...options }: FitOptions) {
+function fitPosEmbed(tensor: TensorData, expected: readonly number[], { grid, posEmbed, ...options }: FitStateOptions) {
   const sameWidth = tensor.shape.length === 3 && tensor.shape[2] === expected[2];
   if (!grid || !sameWidth || tensor.shape.join() === expected.join()) return tensor;
   if (posEmbed === 'computed') return requireMocoGrid(tensor, grid, options.prefixTokens);

@@ -7,7 +7,7 @@ export {
   inspectCheckpoint,
   loadCheckpoint,
 } from './file.js';
-export { describeFit, type FitOptions, type FitReport, fitState } from './fit.js';
+export { describeFit, type FitReport, type FitStateOptions, fitState } from './fit.js';
 export { type Conversion, convertNames, detectNaming, type Naming, namings } from './keyMaps.js';
 export { npzToTimm, readNpz } from './npz.js';
 export {
@@ -19,7 +19,7 @@ export {
   type TimmResampleOptions,
   zoomVpt,
 } from './posEmbed.js';
-export { type Interpolation, type ResampleOptions, resampleGrid } from './resample.js';
+export { type GridInterpolation, type ResampleOptions, resampleGrid } from './resample.js';
 export { readSafetensors, SafetensorsFile, type TensorInfo, writeSafetensors } from './safetensors.js';
 export {
   type Dtype,

@@ -1,6 +1,6 @@
 // Position embeddings of a checkpoint fitted to another grid, as the reference libraries do it when they load weights.
 import { CheckpointError } from '../errors.js';
-import { type Interpolation, type ResampleOptions, resampleGrid } from './resample.js';
+import { type GridInterpolation, type ResampleOptions, resampleGrid } from './resample.js';
 import { type TensorData, type TensorRecord, tensorRecord, toFloat32, toFloat64 } from './tensorData.js';
 
 export type Grid = readonly [rows: number, columns: number];
@@ -12,7 +12,7 @@ export interface TimmResampleOptions {
   /** Class and register tokens before the grid, which are kept as they are. Default 1. */
   prefixTokens?: number;
   /** Default bicubic. */
-  interpolation?: Interpolation;
+  interpolation?: GridInterpolation;
   /** Default true. */
   antialias?: boolean;
 }
@@ -36,7 +36,7 @@ export interface InterpolateEmbeddingsOptions {
   imageSize: number;
   patchSize: number;
   /** Default bicubic. */
-  interpolationMode?: Interpolation;
+  interpolationMode?: GridInterpolation;
   /** Leaves out everything named `heads…`, so that a new head can be trained. Default false. */
   resetHeads?: boolean;
 }

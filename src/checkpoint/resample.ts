@@ -2,10 +2,10 @@
 // after the other, each by a small table of source positions and weights.
 import { UsageError } from '../errors.js';
 
-export type Interpolation = 'bicubic' | 'bilinear';
+export type GridInterpolation = 'bicubic' | 'bilinear';
 
 export interface ResampleOptions {
-  mode: Interpolation;
+  mode: GridInterpolation;
   /** The corner values stay where they are: position i reads i · (old − 1) / (new − 1). */
   alignCorners?: boolean;
   /** Widens the filter when shrinking; bicubic then uses the coefficient −0.5 instead of −0.75. */
@@ -30,7 +30,7 @@ export function resampleGrid(
   options: ResampleOptions,
 ): Float64Array {
   if (options.mode !== 'bicubic' && options.mode !== 'bilinear') {
-    throw new UsageError(`Interpolation is bicubic or bilinear, not ${JSON.stringify(options.mode)}.`);
+    throw new UsageError(`GridInterpolation is bicubic or bilinear, not ${JSON.stringify(options.mode)}.`);
   }
   if (options.alignCorners && options.antialias) throw new UsageError('antialias and alignCorners exclude each other.');
   if ([rows, columns, newRows, newColumns].some((side) => !Number.isInteger(side) || side < 1)) {

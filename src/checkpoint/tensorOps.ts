@@ -43,7 +43,7 @@ export function transpose({ dtype, shape, data }: TensorData, order: readonly nu
 export function reshape(tensor: TensorData, shape: readonly number[]): TensorData {
   const known = shape.filter((side) => side >= 0).reduce((a, b) => a * b, 1);
   const full = shape.map((side) => (side < 0 ? tensor.data.length / known : side));
-  if (elementCount(full) !== tensor.data.length) {
+  if (!full.every(Number.isInteger) || elementCount(full) !== tensor.data.length) {
     throw new CheckpointError(`A tensor of shape [${tensor.shape}] does not have the shape [${shape}].`);
   }
   return { ...tensor, shape: full };

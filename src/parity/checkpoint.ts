@@ -3,7 +3,7 @@ import { z } from 'zod';
 import {
   fitState,
   float32,
-  type Interpolation,
+  type GridInterpolation,
   interpolateEmbeddings,
   isTensor,
   loadTorch,
@@ -181,7 +181,7 @@ const posembedTorchvision: CaseRunner = (parityCase, check) => {
     const options = {
       imageSize: image_size,
       patchSize: patch_size,
-      interpolationMode: interpolation_mode as Interpolation,
+      interpolationMode: interpolation_mode as GridInterpolation,
     };
     const after = interpolateEmbeddings(state, { ...options, resetHeads: reset_heads });
     check.equal(`${key} names`, Object.keys(after).sort(), [...keys_after].sort());
@@ -193,7 +193,7 @@ const posembedTorchvision: CaseRunner = (parityCase, check) => {
     const options = {
       imageSize: image_size,
       patchSize: patch_size,
-      interpolationMode: interpolation_mode as Interpolation,
+      interpolationMode: interpolation_mode as GridInterpolation,
     };
     check.equal(
       kind,

@@ -6,6 +6,8 @@ export interface ZipPart {
   name: string;
   bytes: Uint8Array;
   deflate?: boolean;
+  /** The deflated bytes, where they are known already. */
+  packed?: Buffer;
   /** What the directory claims instead of the true unpacked size, checksum or place. */
   claim?: { size?: number; crc?: number; offset?: number };
   /** Only in the directory: its bytes are not written. */
@@ -17,8 +19,8 @@ export function makeZip(parts: readonly ZipPart[]): Buffer {
   const body: Buffer[] = [];
   const directory: Buffer[] = [];
   let position = 0;
-  for (const { name, bytes, deflate, claim, ghost } of parts) {
-    const packed = deflate ? zlib.deflateRawSync(bytes, { level: 9 }) : Buffer.from(bytes);
+  for (const { name, bytes, deflate, packed: known, claim, ghost } of parts) {
+    const packed = known ?? (deflate ? zlib.deflateRawSync(bytes, { level: 9 }) : Buffer.from(bytes));
     const fields = Buffer.alloc(26);
     fields.writeUInt16LE(20, 0);
     fields.writeUInt16LE(deflate ? 8 : 0, 4);
