@@ -1,4 +1,6 @@
 // Runners of the fixture kinds of the data group.
+import fs from 'node:fs';
+import path from 'node:path';
 import { z } from 'zod';
 import * as data from '../data/index.js';
 import type { CaseRunner, ParityCase } from './case.js';
@@ -150,4 +152,59 @@ function transforms(parityCase: ParityCase, check: Checker): void {
   }
 }
 
-export const dataKinds: Record<string, CaseRunner> = { transforms };
+/** Both versions of CIFAR, unpacked and as archives, must give what is expected. */
+async function cifar(parityCase: ParityCase, check: Checker): Promise<void> {
+  const { kind, files } = parityCase.spec;
+  const name = z.enum(['cifar10', 'cifar100']).parse(kind);
+  const config = parityCase.config(
+    z.object({ label_names: z.array(z.string()).optional(), train: z.number(), test: z.number() }),
+  );
+  if (files.length === 0) check.fail('files', 'names no version of the data set');
+  for (const file of files) {
+    for (const split of ['train', 'test'] as const) {
+      const read = await data.readCifar(name, parityCase.path(file), split);
+      const count = read.labels.length;
+      check.equal(`${file} ${split} count`, count, config[split]);
+      if (config.label_names) check.equal(`${file} class names`, read.classes, config.label_names);
+      const chw = Uint8Array.from(
+        Array.from({ length: count }, (_, i) => [...toChw(data.sharedImage(read.shared, i).data, 3)]).flat(),
+      );
+      check.close(`${split}_images`, chw, [count, 3, 32, 32], 'values');
+      check.close(`${split}_${name === 'cifar10' ? 'labels' : 'fine'}`, read.labels, [count], 'values');
+      if (read.coarse) check.close(`${split}_coarse`, read.coarse, [count], 'values');
+    }
+  }
+}
+
+const cubConfig = z.object({
+  images: z.number(),
+  class_ids: z.array(z.number()),
+  sizes_hw: z.record(z.string(), pair),
+  boxes_xywh: z.record(z.string(), z.array(z.number())),
+  train_class_index: z.record(z.string(), z.number()),
+});
+
+async function cub(parityCase: ParityCase, check: Checker): Promise<void> {
+  const config = parityCase.config(cubConfig);
+  const folder = parityCase.path('CUB_200_2011');
+  const images = data.readCub(folder);
+  check.equal('image count', images.length, config.images);
+  check.equal('class ids', [...data.classIndices(images.map((image) => image.classId)).keys()], config.class_ids);
+  const json = data.cubJson(images);
+  for (const [name, text] of [
+    ['train.json', json.train],
+    ['val.json', json.val],
+  ] as const) {
+    check.equal(name, text, fs.readFileSync(parityCase.path(name), 'utf8'));
+  }
+  const train = images.filter((image) => image.split === 'train');
+  const index = data.classIndices(train.map((image) => image.classId));
+  check.equal('train_class_index', Object.fromEntries(index), config.train_class_index);
+  check.equal('boxes', Object.fromEntries(images.map((image) => [image.file, image.box])), config.boxes_xywh);
+  for (const { file } of images) {
+    const { height, width } = await data.readImage(path.join(folder, 'images', file));
+    check.equal(`size of ${file}`, [height, width], config.sizes_hw[file]);
+  }
+}
+
+export const dataKinds: Record<string, CaseRunner> = { cifar10: cifar, cifar100: cifar, cub, transforms };
