@@ -1,7 +1,7 @@
 // MoCo v3, Chen et al. 2021 (arXiv:2104.02057): a base encoder with a predictor chases a slowly moving copy of itself.
 import { RandomKey, type Step, type Tensor, valueAndGradients } from '../engine/index.js';
 import { BatchNorm1d, ForwardContext, Linear, Module, Relu, Sequential } from '../nn/index.js';
-import { clipByGlobalNorm, moveTowards, type Optimizer } from '../train/index.js';
+import { clipByGlobalNorm, copyOf, moveTowards, type Optimizer } from '../train/index.js';
 import { mocoLoss } from './mocoLoss.js';
 
 /** A vision transformer whose head is replaced by the projector. */
@@ -56,7 +56,7 @@ export class Moco extends Module {
     const base = new Map([...this.baseEncoder.namedParameters()]);
     const fresh = [...this.momentumEncoder.namedParameters()].filter(([, parameter]) => !parameter.initialized);
     super.initialize(seed);
-    for (const [name, parameter] of fresh) parameter.set(base.get(name)!.value.clone());
+    for (const [name, parameter] of fresh) parameter.set(copyOf(base.get(name)!.value));
     return this;
   }
 

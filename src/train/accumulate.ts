@@ -2,7 +2,7 @@
 import { type Tensor, tf, type Variable } from '../engine/index.js';
 import { UsageError } from '../errors.js';
 import type { Parameter } from '../nn/index.js';
-import { zeroVariable } from './zeroVariable.js';
+import { zeroVariable } from './variables.js';
 
 /** The mean gradient of `batches` batches: `add` for all but the last, `take` with the last. */
 export class GradientAccumulator {

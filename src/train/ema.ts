@@ -2,6 +2,7 @@
 import { type Tensor, tf, type Variable } from '../engine/index.js';
 import { ShapeError } from '../errors.js';
 import type { Buffer, Module, Parameter } from '../nn/index.js';
+import { copiedVariable } from './variables.js';
 
 /**
  * Moves each average towards its source: average ← average + rate · (source - average).
@@ -58,9 +59,7 @@ export class WeightEma {
       ...model.trainableParameters(),
       ...[...model.namedBuffers()].filter(([, buffer]) => buffer.persistent),
     ]);
-    this.averages = new Map(
-      [...this.sources].map(([name, source]) => [name, tf.tidy(() => tf.variable(source.value.clone(), false))]),
-    );
+    this.averages = new Map([...this.sources].map(([name, source]) => [name, copiedVariable(source.value)]));
   }
 
   /** One step: average ← average + rate · (weight - average). `rate` is a scalar, 1 - decay. */

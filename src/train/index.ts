@@ -42,3 +42,4 @@ export {
   type FitResult,
   fit,
 } from './trainer.js';
+export { copyOf } from './variables.js';

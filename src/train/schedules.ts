@@ -35,7 +35,7 @@ export const cosineAnnealing =
 export const warmupCosine =
   ({ baseLr, warmup, total, minLr = 0 }: { baseLr: number; warmup: number; total: number; minLr?: number }) =>
   (t: number): number => {
-    if (t < warmup) return (baseLr * (t + 1)) / warmup;
+    if (t < warmup) return baseLr * ((t + 1) / warmup);
     const progress = Math.min(1, (t - warmup) / Math.max(1, total - warmup));
     return minLr + (baseLr - minLr) * halfCosine(progress);
   };

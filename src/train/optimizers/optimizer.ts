@@ -3,7 +3,7 @@
 import { type Tensor, tf, type Variable } from '../../engine/index.js';
 import { ShapeError, UsageError } from '../../errors.js';
 import type { Parameter } from '../../nn/index.js';
-import { zeroVariable } from '../zeroVariable.js';
+import { zeroVariable } from '../variables.js';
 
 /** Parameters that share a learning rate and a weight decay. */
 export interface ParameterGroup {
