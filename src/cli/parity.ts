@@ -48,11 +48,12 @@ function listCases(dir: string) {
 }
 
 function line(name: string, { passed, checks, worst, worstName, failures }: CheckResult): string {
-  const share = Number.isFinite(worst) ? worst.toPrecision(2) : String(worst);
   const where = worst > 0 && worstName ? ` (${worstName})` : '';
-  if (passed) return `pass  ${name}  largest error ${share} of its tolerance${where}, ${checks} checks`;
+  const size = Number.isFinite(worst) ? worst.toPrecision(2) : String(worst);
+  const error = checks > 0 ? `largest error ${size} of its tolerance${where}, ${checks} checks` : 'nothing was checked';
+  if (passed) return `pass  ${name}  ${error}`;
   const more = failures.length > 3 ? `; and ${failures.length - 3} more` : '';
-  return `FAIL  ${name}  largest error ${share} of its tolerance${where}: ${failures.slice(0, 3).join('; ')}${more}`;
+  return `FAIL  ${name}  ${error}: ${failures.slice(0, 3).join('; ').replace(/\s+/g, ' ')}${more}`;
 }
 
 /** Shell-like patterns: `*` and `?` stay within a folder, `**` does not. */

@@ -58,25 +58,25 @@ function checkStructure(check: Checker, path: string, got: unknown, expected: St
   else check.equal(name, got, expected.value);
 }
 
-const manifestSchema = z.looseObject({
-  manifest: z.array(
-    z.looseObject({
-      file: z.string(),
-      must: z.enum(['refuse', 'accept', 'either', 'refuse or byte-swap']),
-      // Read as it is: a record schema would lose the name __proto__.
-      values: z.custom<Record<string, unknown>>().optional(),
-    }),
-  ),
+const entrySchema = z.looseObject({
+  file: z.string(),
+  /** `refuse` and `accept` are demands, anything else leaves the choice. */
+  must: z.string(),
+  reason: z.string().default(''),
+  // Read as it is: a record schema would lose the name __proto__.
+  values: z.custom<Record<string, unknown>>().optional(),
 });
+type Entry = z.output<typeof entrySchema>;
 
 /** Each file of a manifest must be read or refused as it says; a refusal is the typed error and nothing else. */
-function refusals(
-  read: (path: string) => unknown,
-  checkValues: (check: Checker, file: string, got: never, values?: Record<string, unknown>) => void,
+function refusals<T>(
+  read: (path: string) => T | Promise<T>,
+  checkValues: (check: Checker, entry: Entry, got: T) => void,
 ): CaseRunner {
   return async (parityCase, check) => {
-    for (const { file, must, values } of parityCase.config(manifestSchema).manifest) {
-      let got: unknown;
+    for (const entry of parityCase.config(z.looseObject({ manifest: z.array(entrySchema) })).manifest) {
+      const { file, must } = entry;
+      let got: T;
       try {
         got = await read(parityCase.path(file));
       } catch (error) {
@@ -85,26 +85,30 @@ function refusals(
         continue;
       }
       if (must === 'refuse') check.fail(file, 'was read, but must be refused');
-      else checkValues(check, file, got as never, values);
+      else checkValues(check, entry, got);
     }
   };
 }
 
-function checkControl(check: Checker, file: string, got: unknown): void {
-  const tensors = got instanceof Map ? [...got.values()].filter(isTensor) : [];
-  if (tensors.length === 0) check.fail(file, 'gave no tensors');
-  for (const tensor of tensors) check.equal(`${file} values`, Array.from(toFloat64(tensor)), [0, 1, 2, 3]);
+/** A control holds tensors; the reason may spell them out as a Python dictionary of lists. */
+function checkControl(check: Checker, { file, must, reason }: Entry, got: unknown): void {
+  if (must !== 'accept') return;
+  const tensors = got instanceof Map ? [...got].filter((item): item is [string, TensorData] => isTensor(item[1])) : [];
+  check.equal(`${file} holds tensors`, tensors.length > 0, true);
+  const [, spelled] = /^control: (\{.*\})$/.exec(reason) ?? [];
+  if (spelled === undefined) return;
+  const values = Object.fromEntries(tensors.map(([name, tensor]) => [name, nested(tensor)]));
+  check.equal(`${file} values`, values, JSON.parse(spelled.replaceAll("'", '"')));
 }
 
 function checkRecord(
   check: Checker,
-  file: string,
+  { file, values = {} }: Pick<Entry, 'file' | 'values'>,
   got: Record<string, TensorData>,
-  values: Record<string, unknown> = {},
 ): void {
   check.equal(`${file} names`, Object.keys(got).sort(), Object.keys(values).sort());
-  for (const [name, tensor] of Object.entries(got))
-    check.equal(`${file} ${name}`, nested(tensor), Object.entries(values).find(([key]) => key === name)?.[1]);
+  const expected = new Map(Object.entries(values));
+  for (const [name, tensor] of Object.entries(got)) check.equal(`${file} ${name}`, nested(tensor), expected.get(name));
 }
 
 /** The elements as nested arrays, 64-bit integers as decimal text, booleans as such. */
@@ -128,7 +132,7 @@ const safetensorsDtypes: CaseRunner = (parityCase, check) => {
   });
   const { values, metadata } = parityCase.config(schema);
   const path = parityCase.path(parityCase.spec.files[0]!);
-  checkRecord(check, parityCase.spec.files[0]!, readSafetensors(path), values);
+  checkRecord(check, { file: 'file', values }, readSafetensors(path));
   const file = SafetensorsFile.open(path);
   check.equal('metadata', { ...file.metadata }, metadata);
   file.close();
@@ -236,7 +240,7 @@ function refuses(act: () => unknown): boolean {
 
 export const checkpointKinds: Record<string, CaseRunner> = {
   pth,
-  'refuse-pth': refusals(loadTorch, checkControl),
+  'refuse-pth': refusals((path) => loadTorch(path), checkControl),
   'safetensors-dtypes': safetensorsDtypes,
   'refuse-safetensors': refusals(readSafetensors, checkRecord),
   'posembed-timm': posembedTimm,

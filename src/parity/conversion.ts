@@ -1,11 +1,13 @@
 // Runners of the checkpoint fixtures that end in a model: foreign weights, loaded, must give the expected logits.
 import { z } from 'zod';
 import { convertNames, fitState, loadCheckpoint, type TensorRecord, zeros } from '../checkpoint/index.js';
-import { VisionTransformer } from '../models/index.js';
+import { SWIN_DEFAULTS, SwinTransformer, VisionTransformer } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import type { CaseRunner, ParityCase } from './case.js';
 import type { Checker } from './check.js';
 import { checkTensor, toImages, toStateDict } from './modelRun.js';
+import { size } from './models/shared.js';
+import { originalSwinConfig } from './models/swin.js';
 import { vitConfig, vitSchema } from './models.js';
 
 const state = 'state.';
@@ -39,6 +41,13 @@ const keyConversion: CaseRunner = (parityCase, check) => {
   const back = convertNames(tensors, from === 'npz' ? 'timm' : from).tensors;
   const kept = Object.keys(source).filter((name) => !dropped.includes(name));
   check.equal('names on the way back', Object.keys(back).sort(), kept.sort());
+  if ('logits' in parityCase.tensors('expected')) {
+    // The case describes the model in the original's words; the logits are those of timm's with the converted weights.
+    const { image } = parityCase.config(z.looseObject({ image: size }));
+    const { smallMap, padBeforeShift, padImage } = SWIN_DEFAULTS;
+    const config = { ...originalSwinConfig(parityCase), imgSize: image, smallMap, padBeforeShift, padImage };
+    checkLogits(check, parityCase, new SwinTransformer(config), tensors);
+  }
 };
 
 /** Every tensor of the state must be expected, and equal (a missing one is what the checker finds itself). */
