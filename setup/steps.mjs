@@ -28,7 +28,8 @@ function nodePackages(root) {
     inputs: {
       abi: process.versions.modules,
       platform: `${process.platform}-${process.arch}`,
-      files: ['package.json', 'package-lock.json', '.npmrc'].map((file) => fileHash(path.join(root, file))),
+      dependencies: dependencies(root),
+      files: ['package-lock.json', '.npmrc'].map((file) => fileHash(path.join(root, file))),
     },
     outputs: ['node_modules/.package-lock.json'],
     intact: () => true,
@@ -36,6 +37,12 @@ function nodePackages(root) {
       await run('npm', ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund']);
     },
   };
+}
+
+/** The part of package.json that npm installs by. */
+function dependencies(root) {
+  const described = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  return [described.dependencies, described.devDependencies, described.optionalDependencies, described.overrides];
 }
 
 function jupyterLab(root) {

@@ -32,6 +32,7 @@ export interface RunOptions {
 export class FakeClone {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'vitlab-setup-'));
   readonly #children = new Set<ChildProcess>();
+  readonly #hung: number[] = [];
 
   /** `tools`: which of the fake tools are in PATH. */
   constructor(tools = ['npm', 'python3', 'c++']) {
@@ -107,6 +108,7 @@ export class FakeClone {
     while (!this.has('hanging')) await sleep(20);
     const pid = Number(this.read('hanging'));
     rmSync(this.at('hanging'));
+    this.#hung.push(pid);
     return pid;
   }
 
@@ -118,6 +120,10 @@ export class FakeClone {
 
   remove(): void {
     for (const child of this.#children) child.kill('SIGKILL');
+    for (const pid of this.#hung) {
+      const command = `/proc/${pid}/cmdline`;
+      if (existsSync(command) && readFileSync(command, 'utf8').includes(this.folder)) process.kill(pid, 'SIGKILL');
+    }
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
