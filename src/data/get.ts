@@ -22,8 +22,11 @@ export interface GetOptions extends Pick<DownloadOptions, 'attempts' | 'retryMs'
  * @throws UsageError for a data set that cannot be downloaded, DataError when it cannot be had or has a wrong checksum.
  */
 export async function getDataset(name: string, options: GetOptions): Promise<string> {
-  const source = datasetSource(name);
-  const archive = chosenArchive(source, options.archive);
+  return getArchive(chosenArchive(datasetSource(name), options.archive), options);
+}
+
+/** The same for one archive, which need not be of a known data set. */
+export async function getArchive(archive: Archive, options: Omit<GetOptions, 'archive'>): Promise<string> {
   const target = path.join(options.root, archive.file);
   const folder = path.join(options.root, archive.folder);
   if (archive.unpack && existsSync(folder)) return folder;

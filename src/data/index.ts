@@ -10,7 +10,7 @@ export {
 } from './dataset.js';
 export { type DownloadOptions, download } from './files/download.js';
 export { extractArchive, type TarEntry, tarEntries } from './files/tar.js';
-export { type GetOptions, getDataset, verifyDataset } from './get.js';
+export { type GetOptions, getArchive, getDataset, verifyDataset } from './get.js';
 export { blankImage, decodeImage, type Image, readImage } from './image.js';
 export * from './loader/index.js';
 export {

@@ -36,6 +36,9 @@ export interface MadeBatch {
   skipped: number;
 }
 
+/** Images read at the same time: decoding runs in the threads of libuv. */
+const READ_AHEAD = 16;
+
 /**
  * Makes a batch. Randomness follows from (seed, epoch, view, index) alone.
  *
@@ -43,78 +46,92 @@ export interface MadeBatch {
  * images of the batch are not of one size after the transforms.
  */
 export async function makeBatch(source: BatchSource, job: BatchJob): Promise<MadeBatch> {
-  const { images, indices, skipped } = await readImages(source, job);
-  const good = images.length;
-  if (job.refill) {
-    for (let i = 0; images.length < job.indices.length; i++) {
-      images.push(images[i % good]!);
-      indices.push(indices[i % good]!);
-    }
-  }
-  const views = source.views.map((pipeline, view) => {
-    const purpose = source.views.length === 1 ? `augment/${job.epoch}` : `augment/${job.epoch}/view${view}`;
-    return makeView(
-      pipeline,
-      images,
-      indices,
-      (i) => new Rng(source.seed, i < good ? purpose : `${purpose}/refill`, indices[i]),
-    );
-  });
-  return { views, indices: Int32Array.from(indices), skipped };
-}
-
-async function readImages(
-  source: BatchSource,
-  job: BatchJob,
-): Promise<{ images: Image[]; indices: number[]; skipped: number }> {
-  const images: Image[] = [];
-  const indices: number[] = [];
+  const wanted = job.indices.length;
+  const builder = new BatchBuilder(source, wanted);
   let failure: DataError | undefined;
-  for (const index of job.indices) {
-    try {
-      images.push(await readOne(source, index));
-      indices.push(index);
-    } catch (error) {
-      if (source.onError === 'throw' || !(error instanceof DataError)) throw error;
-      failure = error;
+  for (let start = 0; start < wanted; start += READ_AHEAD) {
+    const indices = job.indices.subarray(start, start + READ_AHEAD);
+    const reads = Array.from(indices, (index) => readOne(source, index));
+    for (const read of reads) if (read instanceof Promise) read.catch(() => {}); // awaited below, in order
+    for (const [i, index] of indices.entries()) {
+      try {
+        const read = reads[i]!;
+        builder.add(read instanceof Promise ? await read : read, index, `augment/${job.epoch}`);
+      } catch (error) {
+        if (source.onError === 'throw' || !(error instanceof DataError)) throw error;
+        failure = error;
+      }
     }
   }
-  if (failure && images.length === 0) {
-    throw new DataError(`None of the ${job.indices.length} images of a batch can be read. ${failure.message}`);
+  const good = builder.indices.length;
+  if (failure && good === 0) {
+    throw new DataError(`None of the ${wanted} images of a batch can be read. ${failure.message}`);
   }
-  return { images, indices, skipped: job.indices.length - images.length };
+  for (let i = 0; job.refill && builder.indices.length < wanted; i++) {
+    const index = builder.indices[i % good]!;
+    builder.add(await readOne(source, index), index, `augment/${job.epoch}/refill`);
+  }
+  return { views: builder.finish(), indices: Int32Array.from(builder.indices), skipped: wanted - good };
 }
 
 function readOne(source: BatchSource, index: number): Promise<Image> | Image {
-  const known = source.cache?.get(index);
+  const { cache } = source;
+  const known = cache?.get(index);
   if (known) return known;
-  const read = source.image(index);
-  if (!source.cache) return read;
-  return Promise.resolve(read).then((image) => {
-    source.cache?.put(index, image);
-    return image;
-  });
+  let read: Promise<Image> | Image;
+  try {
+    read = source.image(index);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  if (read instanceof Promise) {
+    return read.then((image) => {
+      cache?.put(index, image);
+      return image;
+    });
+  }
+  cache?.put(index, read);
+  return read;
 }
 
-function makeView(
-  pipeline: Pipeline,
-  images: readonly Image[],
-  indices: readonly number[],
-  rngOf: (i: number) => Rng,
-): View {
-  let view: View | undefined;
-  for (const [i, image] of images.entries()) {
-    const rng = rngOf(i);
-    const pixels = pipeline.pixels(image, rng);
-    const { height, width } = pixels;
-    view ??= { images: new Float32Array(images.length * height * width * 3), height, width };
-    if (height !== view.height || width !== view.width) {
-      throw new ShapeError(
-        `Image ${indices[i]} is ${height} × ${width} after the transforms, image ${indices[0]} of the same batch ` +
-          `${view.height} × ${view.width}. Add a resize and a crop to one size.`,
-      );
-    }
-    pipeline.finish(pixels, rng, view.images, i * height * width * 3);
+/** Augments image by image, straight into the arrays of the batch. */
+class BatchBuilder {
+  readonly indices: number[] = [];
+  private readonly views: (View | undefined)[];
+
+  constructor(
+    private readonly source: BatchSource,
+    private readonly room: number,
+  ) {
+    this.views = source.views.map(() => undefined);
   }
-  return view ?? { images: new Float32Array(0), height: 0, width: 0 };
+
+  add(image: Image, index: number, purpose: string): void {
+    const { views, seed } = this.source;
+    for (const [v, pipeline] of views.entries()) {
+      const rng = new Rng(seed, views.length === 1 ? purpose : `${purpose}/view${v}`, index);
+      const pixels = pipeline.pixels(image, rng);
+      const { height, width } = pixels;
+      const size = height * width * 3;
+      const view = this.views[v] ?? { images: new Float32Array(this.room * size), height, width };
+      this.views[v] = view;
+      if (height !== view.height || width !== view.width) {
+        throw new ShapeError(
+          `Image ${index} is ${height} × ${width} after the transforms, image ${this.indices[0]} of the same batch ` +
+            `${view.height} × ${view.width}. Add a resize and a crop to one size.`,
+        );
+      }
+      pipeline.finish(pixels, rng, view.images, this.indices.length * size);
+    }
+    this.indices.push(index);
+  }
+
+  /** The views, cut to the images that are in them. */
+  finish(): View[] {
+    return this.views.map((view) => {
+      if (!view) throw new DataError('A batch has no images.');
+      const length = this.indices.length * view.height * view.width * 3;
+      return view.images.length === length ? view : { ...view, images: view.images.slice(0, length) };
+    });
+  }
 }

@@ -94,13 +94,13 @@ function drawShape(kind: ShapeClass, rng: Rng): Image {
   const second = colourAwayFrom([ground, first], rng);
   const canvas = new Float64Array(SHAPE_SIDE * SHAPE_SIDE * 3);
   paintGround(canvas, ground, rng);
-  const strokes = 2 + rng.integer(3);
+  const strokes = rng.integer(3);
   for (let i = 0; i < strokes; i++) paintStroke(canvas, rng);
   const patterns = Object.values(PATTERNS);
   const pattern = kind.pattern ?? patterns[rng.integer(patterns.length)]!;
   paintShape(canvas, kind.outline, pattern, first, second, rng);
   const image = blankImage(SHAPE_SIDE, SHAPE_SIDE);
-  const grain = rng.uniform(4, 16);
+  const grain = rng.uniform(2, 8);
   for (let i = 0; i < canvas.length; i += 3) {
     const noise = rng.uniform(-grain, grain);
     for (let channel = 0; channel < 3; channel++) {
@@ -166,10 +166,9 @@ function paintShape(
   second: Colour,
   rng: Rng,
 ): void {
-  const radius = rng.uniform(8, 13);
-  const room = radius * 0.85;
-  const [cx, cy] = [rng.uniform(room, SHAPE_SIDE - room), rng.uniform(room, SHAPE_SIDE - room)];
-  const angle = rng.uniform(0, 2 * Math.PI);
+  const radius = rng.uniform(11, 14);
+  const [cx, cy] = [rng.uniform(14, 18), rng.uniform(14, 18)];
+  const angle = rng.uniform(-0.25, 0.25);
   const [cos, sin] = [Math.cos(angle) / radius, Math.sin(angle) / radius];
   const colour: [number, number, number] = [0, 0, 0];
   forPixels(cx, cy, Math.ceil(radius + 1), (x, y, at) => {

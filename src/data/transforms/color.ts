@@ -22,6 +22,16 @@ function blend(from: Image, to: Image, factor: number): Image {
   return out;
 }
 
+/** `blend` from one grey level, as a table. */
+function blendTable(grey: number, factor: number): Uint8Array {
+  const alpha = fround(factor);
+  const table = new Uint8Array(256);
+  for (let value = 0; value < 256; value++) {
+    table[value] = Math.min(255, Math.max(0, fround(grey + fround(alpha * (value - grey)))));
+  }
+  return table;
+}
+
 /** Every value through a table of 256 entries a channel (768), or one for all (256). */
 function lookUp(image: Image, table: Uint8Array): Image {
   const out = blankImage(image.height, image.width);
@@ -36,9 +46,7 @@ function lookUp(image: Image, table: Uint8Array): Image {
 
 /** Factor 0 is black, 1 the image itself. */
 export function brightness(image: Image, factor: number): Image {
-  const alpha = fround(factor);
-  const table = Uint8Array.from({ length: 256 }, (_, value) => Math.min(255, Math.max(0, fround(alpha * value))));
-  return lookUp(image, table);
+  return lookUp(image, blendTable(0, factor));
 }
 
 /** Factor 0 is the mean grey level everywhere, 1 the image itself. */
@@ -47,11 +55,7 @@ export function contrast(image: Image, factor: number): Image {
   let sum = 0;
   for (let i = 0; i < data.length; i += 3) sum += luma(data[i]!, data[i + 1]!, data[i + 2]!);
   const mean = Math.trunc(sum / (image.height * image.width) + 0.5);
-  const alpha = fround(factor);
-  const table = Uint8Array.from({ length: 256 }, (_, value) =>
-    Math.min(255, Math.max(0, fround(mean + fround(alpha * (value - mean))))),
-  );
-  return lookUp(image, table);
+  return lookUp(image, blendTable(mean, factor));
 }
 
 /** Factor 0 is grey, 1 the image itself. */
@@ -64,7 +68,10 @@ export function grayscale(image: Image): Image {
   const { data } = image;
   const out = blankImage(image.height, image.width);
   for (let i = 0; i < data.length; i += 3) {
-    out.data.fill(luma(data[i]!, data[i + 1]!, data[i + 2]!), i, i + 3);
+    const grey = luma(data[i]!, data[i + 1]!, data[i + 2]!);
+    out.data[i] = grey;
+    out.data[i + 1] = grey;
+    out.data[i + 2] = grey;
   }
   return out;
 }
@@ -82,7 +89,9 @@ function turnHue(red: number, green: number, blue: number, shift: number, out: U
   const value = Math.max(red, green, blue);
   const range = value - Math.min(red, green, blue);
   if (range === 0) {
-    out.fill(value, at, at + 3);
+    out[at] = value;
+    out[at + 1] = value;
+    out[at + 2] = value;
     return;
   }
   const toRed = fround((value - red) / range);
