@@ -1,8 +1,9 @@
-// What a cell writes and shows, on its way to the client. Text is gathered and sent as few messages: at the end of the
-// tick, and every FLUSH_MS or MAX_TEXT characters while code runs on without yielding.
+// What a cell writes and shows, on its way to the client. Of a burst of text the first BURST pieces go at once; the rest
+// is gathered into few messages: at the end of the tick, and every FLUSH_MS or MAX_TEXT characters until then.
 const { StringDecoder } = require('node:string_decoder');
 const { randomUUID } = require('node:crypto');
 
+const BURST = 20;
 const FLUSH_MS = 100;
 const MAX_TEXT = 1 << 20;
 
@@ -13,6 +14,7 @@ class Output {
   #text = [];
   #length = 0;
   #flushedAt = 0;
+  #burst = 0;
   #scheduled = false;
 
   /** `publish(type, content, parentHeader)` sends a message on iopub. */
@@ -46,16 +48,15 @@ class Output {
     this.#name = name;
     this.#text.push(text);
     this.#length += text.length;
-    if (this.#length >= MAX_TEXT || Date.now() - this.#flushedAt >= FLUSH_MS) {
-      // The first line of a burst goes at once; what follows within FLUSH_MS waits for the end of the tick.
+    const due = this.#length >= MAX_TEXT || Date.now() - this.#flushedAt >= FLUSH_MS;
+    if (this.#burst++ < BURST || due) this.flush();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#burst = 0;
       this.flush();
-    } else if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.flush();
-      });
-    }
+    });
   }
 
   flush() {
