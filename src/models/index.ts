@@ -1,6 +1,28 @@
-// Architectures.
+// Architectures, by class and by name.
+import './catalogue.js';
+
 export { ConvStem, MOCO_VIT_DEFAULTS, MocoViT, type MocoViTConfig, sinCosPositions } from './mocoVit.js';
-export { isTransformerBlock, type TransformerBlock } from './seams.js';
+export {
+  createModel,
+  type ImageModel,
+  type ModelEntry,
+  type ModelFamily,
+  modelEntry,
+  modelNames,
+  registerModel,
+} from './registry.js';
+export {
+  isMapBlock,
+  isMapMerging,
+  isPatchModel,
+  isSequenceModel,
+  isTransformerBlock,
+  type MapBlock,
+  type MapMerging,
+  type PatchModel,
+  type SequenceModel,
+  type TransformerBlock,
+} from './seams.js';
 export {
   PatchMerging,
   SWIN_DEFAULTS,

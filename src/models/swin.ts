@@ -14,6 +14,8 @@ import {
   pair,
   type Size,
 } from '../nn/index.js';
+import type { ImageModel } from './registry.js';
+import type { MapMerging } from './seams.js';
 import { LINEAR_INIT, SwinBlock } from './swinBlock.js';
 import { type Pair, padToMultiple } from './swinWindows.js';
 
@@ -121,13 +123,17 @@ class SwinPatchEmbed extends Module {
     }
     const whole = padImage ? padToMultiple(images, this.patch) : images;
     const grid = [0, 1].map((axis) => Math.floor(whole.shape[axis + 1]! / this.patch[axis]!)) as [number, number];
+    if (grid[0] * grid[1] === 0) throw noPatch([height!, width!], this.patch);
     const tokens = this.norm.forward(this.proj.forward(whole, context), context);
     return tf.reshape(tokens, [images.shape[0]!, ...grid, this.config.embedDim]);
   }
 }
 
+const noPatch = (image: Pair, patch: Pair): ShapeError =>
+  new ShapeError(`No patch of ${patch.join(' × ')} fits into an image of ${image.join(' × ')} pixels.`);
+
 /** Four neighbours into one place with twice the channels: `[B, H, W, C]` → `[B, ⌈H/2⌉, ⌈W/2⌉, 2C]`. */
-export class PatchMerging extends Module {
+export class PatchMerging extends Module implements MapMerging {
   norm: Module;
   reduction: Module;
 
@@ -149,6 +155,12 @@ export class PatchMerging extends Module {
     ]);
     return this.reduction.forward(this.norm.forward(neighbours, context), context);
   }
+
+  /** Tokens beside the map, each as its own four neighbours: `[B, P, C]` → `[B, P, 2C]`. */
+  mergeExtra(extra: Tensor, context?: ForwardContext): Tensor {
+    const neighbours = tf.concat([extra, extra, extra, extra], 2);
+    return this.reduction.forward(this.norm.forward(neighbours, context), context);
+  }
 }
 
 /** Blocks at one resolution, with the merging that leads to it. */
@@ -164,7 +176,7 @@ export class SwinStage extends Module {
 
   override forward(map: Tensor, context?: ForwardContext): Tensor {
     const start = this.downsample.forward(map, context);
-    return this.blocks.reduce((x, block) => block.forward(x, context), start);
+    return this.blocks.reduce((x, block, i) => block.forward(x, context?.inside(i)), start);
   }
 }
 
@@ -184,7 +196,7 @@ class ClassifierHead extends Module {
 }
 
 /** Swin. `forward` gives logits `[B, numClasses]`. */
-export class SwinTransformer extends Module {
+export class SwinTransformer extends Module implements ImageModel {
   protected override readonly names = { stageNorms: '' };
   patchEmbed: Module;
   layers: SwinStage[];
@@ -219,12 +231,12 @@ export class SwinTransformer extends Module {
 
   /**
    * Images `[B, H, W, C]` → the map of every stage `[B, H', W', C']`, normalised where there are stage norms. Taps
-   * `stage.i`: the map after stage i.
+   * `stage.i`: the map after stage i, `attn.i.j`: the attention maps of its block j.
    */
   forwardStages(images: Tensor, context?: ForwardContext): Tensor[] {
     let map = this.patchEmbed.forward(images, context);
     return this.layers.map((stage, i) => {
-      map = stage.forward(map, context);
+      map = stage.forward(map, context?.inside(i));
       context?.tap?.(`stage.${i}`, map);
       return this.stageNorms[`norm${i}`]?.forward(map, context) ?? map;
     });
@@ -240,9 +252,14 @@ export class SwinTransformer extends Module {
     return tf.mean(map, [1, 2]);
   }
 
+  /** Normalised map `[B, H, W, C]` → logits `[B, numClasses]`. */
+  classify(map: Tensor, context?: ForwardContext): Tensor {
+    return this.head.forward(this.pool(map), context);
+  }
+
   /** Images `[B, H, W, C]` → logits `[B, numClasses]`. */
   override forward(images: Tensor, context?: ForwardContext): Tensor {
-    return this.head.forward(this.pool(this.forwardFeatures(images, context)), context);
+    return this.classify(this.forwardFeatures(images, context), context);
   }
 }
 
@@ -296,5 +313,7 @@ function mapSize({ imgSize, patchSize, padImage }: SwinConfig, stage: number): P
     const patches = image[axis] / patch[axis];
     return Math.ceil((padImage ? Math.ceil(patches) : Math.floor(patches)) / 2 ** stage);
   };
-  return [along(0), along(1)];
+  const map: Pair = [along(0), along(1)];
+  if (map[0] * map[1] === 0) throw noPatch(image, patch);
+  return map;
 }

@@ -4,7 +4,6 @@ import {
   Dropout,
   DropPath,
   type ForwardContext,
-  Identity,
   init,
   LayerNorm,
   Linear,
@@ -14,7 +13,7 @@ import {
   Parameter,
   splitHeads,
 } from '../nn/index.js';
-import type { TransformerBlock } from './seams.js';
+import type { MapBlock } from './seams.js';
 import {
   cropMap,
   cyclicShift,
@@ -73,7 +72,10 @@ export class WindowAttention extends Module {
     this.projDrop = new Dropout(projDrop);
   }
 
-  /** Windows `[B · W, N, C]` → the same shape. Taps `attn`: `[B · W, heads, N, N]`. */
+  /**
+   * Windows `[B · W, N, C]` → the same shape. Taps `attn`: `[B · W, heads, N, N]`. Tokens before those of a window's
+   * places have neither bias nor mask.
+   */
   override forward(windows: Tensor, context?: ForwardContext, mask?: Tensor): Tensor {
     const [q, k, v] = splitHeads(this.qkv.forward(windows, context), this.numHeads);
     const scores = tf.matMul(tf.mul(q, this.scale), k, false, true);
@@ -85,29 +87,26 @@ export class WindowAttention extends Module {
 
   /** Adds bias and mask `[W, N, N]` to scores `[B · W, heads, N, N]`. */
   private biased(scores: Tensor, mask: Tensor | undefined): Tensor {
-    const bias = relativePositionBias(this.relativePositionBiasTable.value, this.window);
+    const size = scores.shape[2]!;
+    const extra = size - this.window[0] * this.window[1];
+    const bias = padStart(relativePositionBias(this.relativePositionBiasTable.value, this.window), extra);
     if (!mask) return tf.add(scores, bias);
-    const [count, size] = mask.shape as [number, number];
-    const both = tf.add(bias, tf.reshape(mask, [count, 1, size, size]));
+    const count = mask.shape[0]!;
+    const both = tf.add(bias, tf.reshape(padStart(mask, extra), [count, 1, size, size]));
     const perImage = tf.reshape(scores, [-1, count, this.numHeads, size, size]);
     return tf.reshape(tf.add(perImage, both), scores.shape);
   }
 }
 
 /** x + attention(norm1(x)) in windows, then x + mlp(norm2(x)); maps `[B, H, W, C]`. */
-export class SwinBlock extends Module implements TransformerBlock {
-  protected override readonly names = { afterAttention: 'my_module_1', afterMlp: 'my_module_2' };
+export class SwinBlock extends Module implements MapBlock {
   readonly dim: number;
   norm1: Module;
   attn: WindowAttention;
   dropPath1: Module;
-  /** Gets the map after the attention's sum; for adapters, which published weights call `my_module_1`. */
-  afterAttention: Module;
   norm2: Module;
   mlp: Module;
   dropPath2: Module;
-  /** Gets the map after the MLP's sum (`my_module_2`). */
-  afterMlp: Module;
 
   constructor(readonly options: SwinBlockOptions) {
     super();
@@ -116,11 +115,9 @@ export class SwinBlock extends Module implements TransformerBlock {
     this.norm1 = new LayerNorm(dim, normEps);
     this.attn = new WindowAttention(options);
     this.dropPath1 = new DropPath(dropPath);
-    this.afterAttention = new Identity();
     this.norm2 = new LayerNorm(dim, normEps);
     this.mlp = new Mlp(dim, Math.floor(dim * mlpRatio), { drop: projDrop, ...LINEAR_INIT });
     this.dropPath2 = new DropPath(dropPath);
-    this.afterMlp = new Identity();
   }
 
   /** `[B, H, W, C]` → the same shape. */
@@ -129,8 +126,15 @@ export class SwinBlock extends Module implements TransformerBlock {
   }
 
   attend(map: Tensor, context?: ForwardContext): Tensor {
-    const branch = this.attendWindows(this.norm1.forward(map, context), context);
-    return this.afterAttention.forward(tf.add(map, this.dropPath1.forward(branch, context)), context);
+    const branch = this.attendWindows(this.norm1.forward(map, context), undefined, context).map;
+    return tf.add(map, this.dropPath1.forward(branch, context));
+  }
+
+  attendWith(map: Tensor, extra: Tensor, context?: ForwardContext): { map: Tensor; extra: Tensor } {
+    const tokens = joinTokens({ map, extra });
+    const normed = splitTokens(this.norm1.forward(tokens, context), map.shape);
+    const branch = joinTokens(this.attendWindows(normed.map, normed.extra, context));
+    return splitTokens(tf.add(tokens, this.dropPath1.forward(branch, context)), map.shape);
   }
 
   mlpBranch(map: Tensor, context?: ForwardContext): Tensor {
@@ -138,10 +142,10 @@ export class SwinBlock extends Module implements TransformerBlock {
   }
 
   feedForward(map: Tensor, context?: ForwardContext): Tensor {
-    return this.afterMlp.forward(tf.add(map, this.mlpBranch(map, context)), context);
+    return tf.add(map, this.mlpBranch(map, context));
   }
 
-  private attendWindows(map: Tensor, context?: ForwardContext): Tensor {
+  private attendWindows<E extends Tensor | undefined>(map: Tensor, extra: E, context?: ForwardContext) {
     const { window, padBeforeShift } = this.options;
     const size: Pair = [map.shape[1]!, map.shape[2]!];
     const padded: Pair = [padTo(size[0], window[0]), padTo(size[1], window[1])];
@@ -150,8 +154,14 @@ export class SwinBlock extends Module implements TransformerBlock {
     const ready = padBeforeShift
       ? cyclicShift(padToMultiple(map, window), shift)
       : padToMultiple(cyclicShift(map, shift), window);
-    const merged = mergeWindows(this.mix(partitionWindows(ready, window), padded, shift, context), window, padded);
-    return padBeforeShift ? cropMap(cyclicShift(merged, back), size) : cyclicShift(cropMap(merged, size), back);
+    const windows = partitionWindows(ready, window);
+    const mixed = this.mix(extra ? withExtra(windows, extra) : windows, padded, shift, context);
+    const own = extra ? tf.slice(mixed, [0, extra.shape[1]!, 0]) : mixed;
+    const merged = mergeWindows(own, window, padded);
+    return {
+      map: padBeforeShift ? cropMap(cyclicShift(merged, back), size) : cyclicShift(cropMap(merged, size), back),
+      extra: (extra && meanOfExtra(mixed, extra)) as E,
+    };
   }
 
   private mix(windows: Tensor, padded: Pair, shift: Pair, context?: ForwardContext): Tensor {
@@ -165,6 +175,44 @@ export class SwinBlock extends Module implements TransformerBlock {
     const along = (axis: 0 | 1): number => (unshiftSingleWindow && window[axis] >= padded[axis] ? 0 : shift[axis]);
     return [along(0), along(1)];
   }
+}
+
+/** Zeros before the entries of the last two axes of a rank-3 tensor. */
+const padStart = (x: Tensor, count: number): Tensor =>
+  count === 0
+    ? x
+    : tf.pad(x, [
+        [0, 0],
+        [count, 0],
+        [count, 0],
+      ]);
+
+/** Windows `[B · W, N, C]`, image by image, and tokens `[B, P, C]` → `[B · W, P + N, C]`. */
+function withExtra(windows: Tensor, extra: Tensor): Tensor {
+  const [batch, count, channels] = extra.shape as [number, number, number];
+  const perImage = windows.shape[0]! / batch;
+  const repeated = tf.add(tf.expandDims(extra, 1), tf.zeros([1, perImage, 1, 1]));
+  return tf.concat([tf.reshape(repeated, [-1, count, channels]), windows], 1);
+}
+
+/** The first tokens of each window, averaged over the windows of an image: as `extra`, `[B, P, C]`. */
+function meanOfExtra(windows: Tensor, extra: Tensor): Tensor {
+  const [batch, count, channels] = extra.shape as [number, number, number];
+  const first = tf.slice(windows, [0, 0, 0], [-1, count, channels]);
+  return tf.mean(tf.reshape(first, [batch, -1, count, channels]), 1);
+}
+
+/** Tokens beside a map and its places row by row: `[B, P + H · W, C]`. */
+function joinTokens({ map, extra }: { map: Tensor; extra: Tensor }): Tensor {
+  const [batch, , , channels] = map.shape as [number, number, number, number];
+  return tf.concat([extra, tf.reshape(map, [batch, -1, channels])], 1);
+}
+
+/** The inverse of `joinTokens` for a map of this shape. */
+function splitTokens(tokens: Tensor, shape: readonly number[]): { map: Tensor; extra: Tensor } {
+  const count = tokens.shape[1]! - shape[1]! * shape[2]!;
+  const extra = tf.slice(tokens, [0, 0, 0], [-1, count, -1]);
+  return { map: tf.reshape(tf.slice(tokens, [0, count, 0]), [...shape]), extra };
 }
 
 const padTo = (size: number, window: number): number => Math.ceil(size / window) * window;

@@ -89,7 +89,7 @@ export function shiftMask(map: Pair, window: Pair, shift: Pair, value: number): 
     const size = window[0] * window[1];
     const rows = tf.tensor3d(regions, [windows, size, 1], 'int32');
     const columns = tf.tensor3d(regions, [windows, 1, size], 'int32');
-    return tf.mul(tf.cast(tf.notEqual(rows, columns), 'float32'), value);
+    return tf.where(tf.equal(rows, columns), 0, value);
   });
 }
 

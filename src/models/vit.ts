@@ -18,7 +18,8 @@ import {
   pair,
   type Size,
 } from '../nn/index.js';
-import type { TransformerBlock } from './seams.js';
+import type { ImageModel } from './registry.js';
+import type { SequenceModel, TransformerBlock } from './seams.js';
 
 export interface ViTConfig {
   /** Height and width in pixels, or one number for both. */
@@ -38,6 +39,8 @@ export interface ViTConfig {
   /** Start value of layer scale (Touvron et al. 2021), or none. */
   initValues: number | undefined;
   normEps: number;
+  /** σ of the class token's truncated normal start. */
+  clsTokenStd: number;
   /** Width of a linear layer with tanh before the head (Dosovitskiy et al., torchvision), or none. */
   representationSize: number | undefined;
   dropRate: number;
@@ -62,6 +65,7 @@ export const VIT_DEFAULTS: ViTConfig = {
   classToken: true,
   initValues: undefined,
   normEps: 1e-6,
+  clsTokenStd: 1e-6,
   representationSize: undefined,
   dropRate: 0,
   posDropRate: 0,
@@ -158,11 +162,11 @@ export class Block extends Module implements TransformerBlock {
 }
 
 /** timm's Vision Transformer. `forward` gives logits `[B, numClasses]`. */
-export class VisionTransformer extends Module {
+export class VisionTransformer extends Module implements ImageModel, SequenceModel {
   readonly clsToken: Parameter | undefined;
   posEmbed: Parameter;
   patchEmbed: PatchEmbedding;
-  posDrop: Dropout;
+  posDrop: Module;
   blocks: Module[];
   norm: Module;
   fcNorm: Module;
@@ -170,8 +174,8 @@ export class VisionTransformer extends Module {
   headDrop: Dropout;
   head: Module;
   readonly config: ViTConfig;
-  /** Tokens before the patch tokens: the class token, if there is one. */
-  readonly numPrefixTokens: number;
+  /** Tokens before the patch tokens: the class token, if there is one, and what was inserted behind it. */
+  numPrefixTokens: number;
 
   /** @param patchEmbed what makes tokens of images; default: `PatchEmbed` */
   constructor(options: Partial<ViTConfig> = {}, patchEmbed?: PatchEmbedding) {
@@ -180,7 +184,8 @@ export class VisionTransformer extends Module {
     this.config = config;
     const { embedDim, depth, normEps, dropPathRate, numClasses, globalPool, classToken, representationSize } = config;
     this.numPrefixTokens = classToken ? 1 : 0;
-    this.clsToken = classToken ? new Parameter([1, 1, embedDim], init.normal(1e-6)) : undefined;
+    const clsStart = init.truncatedNormal(config.clsTokenStd);
+    this.clsToken = classToken ? new Parameter([1, 1, embedDim], clsStart) : undefined;
     const geometry = { imgSize: pair(config.imgSize), patchSize: pair(config.patchSize), inChans: config.inChans };
     this.patchEmbed = patchEmbed ?? new PatchEmbed({ ...geometry, embedDim });
     const tokens = this.patchEmbed.numPatches + this.numPrefixTokens;
@@ -196,6 +201,11 @@ export class VisionTransformer extends Module {
     this.head = numClasses > 0 ? new Linear(representationSize ?? embedDim, numClasses, LINEAR_INIT) : new Identity();
   }
 
+  /** Channels of the features. */
+  get numFeatures(): number {
+    return this.config.embedDim;
+  }
+
   /** Images `[B, H, W, C]` → tokens with class token and position `[B, N, D]`. */
   embed(images: Tensor): Tensor {
     const patches = this.patchEmbed.forward(images);
@@ -204,14 +214,19 @@ export class VisionTransformer extends Module {
     return tf.add(tokens, this.posEmbed.value);
   }
 
-  /** Images `[B, H, W, C]` → normalised tokens `[B, N, D]`. Taps `block.i`: tokens after block i. */
+  /**
+   * Images `[B, H, W, C]` → normalised tokens `[B, N, D]`. Taps `block.i`: tokens after block i, `attn.i`: its attention
+   * maps, `encoded`: the result.
+   */
   forwardFeatures(images: Tensor, context?: ForwardContext): Tensor {
     let x = this.posDrop.forward(this.embed(images), context);
     this.blocks.forEach((block, i) => {
-      x = block.forward(x, context);
+      x = block.forward(x, context?.inside(i));
       context?.tap?.(`block.${i}`, x);
     });
-    return this.norm.forward(x);
+    const encoded = this.norm.forward(x);
+    context?.tap?.('encoded', encoded);
+    return encoded;
   }
 
   /** Normalised tokens `[B, N, D]` → pooled features `[B, D]`. */

@@ -4,23 +4,33 @@ import { VitlabError } from '../errors.js';
 
 /** Handed through a forward pass. Make a new one for every pass. */
 export class ForwardContext {
-  private draws = 0;
+  /** Gets every named intermediate, where someone listens. */
+  readonly tap: ((name: string, value: Tensor) => void) | undefined;
 
   /**
    * @param random the key of this step's random numbers; needed in training where something is random
-   * @param tap is called with every named intermediate: tokens after each block, attention maps
+   * @param listener is called with every named intermediate: tokens after each block, attention maps
    */
   constructor(
     private readonly random?: RandomKey,
-    readonly tap?: (name: string, value: Tensor) => void,
-  ) {}
+    private readonly listener?: (name: string, value: Tensor) => void,
+    private readonly draws = { count: 0 },
+    private readonly path = '',
+  ) {
+    this.tap = listener && ((name, value) => listener(name + path, value));
+  }
+
+  /** The same pass for what is inside part `index`: names of its intermediates end in `.index`. */
+  inside(index: number): ForwardContext {
+    return new ForwardContext(this.random, this.listener, this.draws, `${this.path}.${index}`);
+  }
 
   /** Uniform numbers in [0, 1) that follow from (seed, step, purpose, which draw of this pass it is). */
   uniform(shape: number[], purpose: string): Tensor {
     if (!this.random) {
       throw new VitlabError(`${purpose} needs random numbers in training: give the forward pass a context with a key.`);
     }
-    return this.random.uniform(shape, `${purpose}#${this.draws++}`);
+    return this.random.uniform(shape, `${purpose}#${this.draws.count++}`);
   }
 }
 
