@@ -1,6 +1,7 @@
 // Checkpoint files of any known format: what they hold, and their tensors.
 import fs from 'node:fs';
 import { CheckpointError } from '../errors.js';
+import { openForReading, readExactly } from './fileIo.js';
 import { detectNaming, type Naming } from './keyMaps.js';
 import { readNpz, readNpzHeaders } from './npz.js';
 import { readSafetensors, SafetensorsFile } from './safetensors.js';
@@ -46,16 +47,13 @@ async function openArchive(path: string): Promise<ZipArchive> {
 }
 
 function readStart(path: string): Buffer {
+  const fd = openForReading(path);
   try {
-    const fd = fs.openSync(path, 'r');
-    try {
-      const start = Buffer.alloc(16);
-      return start.subarray(0, fs.readSync(fd, start, 0, start.length, 0));
-    } finally {
-      fs.closeSync(fd);
-    }
+    return readExactly(fd, 0, Math.min(fs.fstatSync(fd).size, 16));
   } catch (error) {
     throw new CheckpointError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

@@ -1,5 +1,5 @@
 // Checkpoint files: safetensors, PyTorch's .pth, the .npz of the first ViT, key maps, position embeddings.
-export { writeFileAtomic } from './atomic.js';
+
 export {
   type CheckpointFormat,
   type Contents,
@@ -7,6 +7,7 @@ export {
   inspectCheckpoint,
   loadCheckpoint,
 } from './file.js';
+export { writeFileAtomic } from './fileIo.js';
 export { describeFit, type FitReport, type FitStateOptions, fitState } from './fit.js';
 export { type Conversion, convertNames, detectNaming, type Naming, namings } from './keyMaps.js';
 export { npzToTimm, readNpz } from './npz.js';

@@ -2,7 +2,7 @@
 // header, then the data without holes. Nothing is allocated from a length that was not checked against the file.
 import fs from 'node:fs';
 import { CheckpointError } from '../errors.js';
-import { writeFileAtomic } from './atomic.js';
+import { openForReading, readExactly, writeFileAtomic } from './fileIo.js';
 import { parseHeaderJson } from './headerJson.js';
 import {
   type Dtype,
@@ -129,25 +129,6 @@ export function writeSafetensors(
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(padded)));
   writeFileAtomic(path, [length, Buffer.from(padded), ...names.map((name) => toBytes(tensors[name]!))]);
-}
-
-function openForReading(path: string): number {
-  try {
-    return fs.openSync(path, 'r');
-  } catch (error) {
-    throw new CheckpointError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-function readExactly(fd: number, position: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length; ) {
-    // One read call takes at most 2^31 - 1 bytes.
-    const count = fs.readSync(fd, bytes, done, Math.min(length - done, 1 << 30), position + done);
-    if (count === 0) throw new CheckpointError(`the file ends at byte ${position + done}, expected ${length} more.`);
-    done += count;
-  }
-  return bytes;
 }
 
 function readHeaderSize(fd: number, fileSize: number): number {

@@ -1,10 +1,11 @@
 // Zip archives with bounds: sizes are checked against the file before anything is allocated, parts may not overlap,
-// and every part must match its checksum. (Directory and stream reading: npm yauzl.)
+// and every part must match its checksum. The directory is read by npm's yauzl.
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import yauzl from 'yauzl';
 import { CheckpointError } from '../errors.js';
 import { crc32 } from './crc32.js';
+import { openForReading, readExactly } from './fileIo.js';
 
 /** Deflate cannot shrink more than this; a part that claims to has a wrong size. */
 const maxDeflateRatio = 1032;
@@ -13,23 +14,34 @@ const maxUnpacked = { bytes: 2 ** 28, timesFile: 32 };
 /** What is read of a part to see how it begins. */
 const startBytes = 4096;
 
+/** What yauzl 3 offers beyond the types of version 2. */
+interface LocalHeaders {
+  readLocalFileHeader(
+    entry: yauzl.Entry,
+    options: { minimal: true },
+    callback: (error: Error | null, header: { fileDataStart: number }) => void,
+  ): void;
+}
+
 /** An open archive: the directory is read and checked, parts are read one by one when asked for. */
 export class ZipArchive {
   private constructor(
     readonly path: string,
+    private readonly fd: number,
     private readonly zip: yauzl.ZipFile,
     private readonly entries: ReadonlyMap<string, yauzl.Entry>,
   ) {}
 
   /** Opens an archive. Throws CheckpointError when it is no sound zip file, or would unpack to too much. */
   static async open(path: string): Promise<ZipArchive> {
-    const zip = await openZip(path);
+    const fd = openForReading(path);
     try {
+      const zip = await openZip(fd);
       const entries = await readDirectory(zip);
-      checkSizes(entries.values(), fs.statSync(path).size);
-      return new ZipArchive(path, zip, entries);
+      checkSizes(entries.values(), fs.fstatSync(fd).size);
+      return new ZipArchive(path, fd, zip, entries);
     } catch (error) {
-      zip.close();
+      fs.closeSync(fd);
       throw error;
     }
   }
@@ -67,7 +79,7 @@ export class ZipArchive {
   }
 
   close(): void {
-    this.zip.close();
+    fs.closeSync(this.fd);
   }
 
   private entry(name: string): yauzl.Entry {
@@ -77,24 +89,24 @@ export class ZipArchive {
   }
 
   private async readPacked(entry: yauzl.Entry, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
-    let done = 0;
-    for await (const chunk of await openStream(this.zip, entry, length)) done += (chunk as Buffer).copy(bytes, done);
-    if (done !== length) throw new CheckpointError(`its part ${entry.fileName} ends after ${done} of ${length} bytes.`);
-    return bytes;
+    return readExactly(this.fd, await dataStart(this.zip, entry), length);
   }
 }
 
-function openZip(path: string): Promise<yauzl.ZipFile> {
+const typed = (error: Error): CheckpointError => new CheckpointError(`${error.message}.`, { cause: error });
+
+function openZip(fd: number): Promise<yauzl.ZipFile> {
   return new Promise((resolve, reject) => {
-    yauzl.open(path, { lazyEntries: true, autoClose: false }, (error, zip) => (error ? reject(error) : resolve(zip)));
+    yauzl.fromFd(fd, { lazyEntries: true, autoClose: false }, (error, zip) =>
+      error ? reject(typed(error)) : resolve(zip),
+    );
   });
 }
 
 function readDirectory(zip: yauzl.ZipFile): Promise<Map<string, yauzl.Entry>> {
   return new Promise((resolve, reject) => {
     const entries = new Map<string, yauzl.Entry>();
-    zip.on('error', reject);
+    zip.on('error', (error: Error) => reject(typed(error)));
     zip.on('end', () => resolve(entries));
     zip.on('entry', (entry: yauzl.Entry) => {
       if (entries.has(entry.fileName)) {
@@ -108,11 +120,11 @@ function readDirectory(zip: yauzl.ZipFile): Promise<Map<string, yauzl.Entry>> {
   });
 }
 
-function openStream(zip: yauzl.ZipFile, entry: yauzl.Entry, length: number): Promise<NodeJS.ReadableStream> {
-  const decompress = entry.compressionMethod === 0 ? null : false;
+/** Where a part's bytes begin; yauzl checks that they end within the file. */
+function dataStart(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<number> {
   return new Promise((resolve, reject) => {
-    zip.openReadStream(entry, { decompress, decrypt: null, start: 0, end: length }, (error, stream) =>
-      error ? reject(error) : resolve(stream),
+    (zip as unknown as LocalHeaders).readLocalFileHeader(entry, { minimal: true }, (error, header) =>
+      error ? reject(typed(error)) : resolve(header.fileDataStart),
     );
   });
 }
