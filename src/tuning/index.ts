@@ -1,6 +1,8 @@
 // Tuning methods: how a trained model is adapted, and what of it trains.
+export { LoraLinear, mergedState, mergeLora, unmergeLora } from './lora.js';
 export { defineMethod, type TuningMethod } from './method.js';
-export { isHead, replaceBlocks, replaceModules, trainOnly } from './modules.js';
+export { attach, findBlocks, isHead, replaceBlocks, replaceHead, replaceModules, trainOnly } from './modules.js';
+export { Mona, MonaOp, type MonaOptions, type SequenceLayout } from './mona.js';
 export {
   applyTuning,
   countParameters,

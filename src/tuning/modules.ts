@@ -1,7 +1,7 @@
 // How a method reaches into a model: finding blocks, putting modules in the place of others, saying what trains.
 import { UsageError } from '../errors.js';
 import { isTransformerBlock, type TransformerBlock } from '../models/index.js';
-import { Module } from '../nn/index.js';
+import { Linear, Module } from '../nn/index.js';
 
 /** A place that holds a child: a property, or an entry of a list or record that a property holds. */
 interface Slot {
@@ -51,9 +51,35 @@ export function replaceModules(
  * @throws UsageError where the model has none
  */
 export function replaceBlocks(model: Module, replacement: (block: TransformerBlock, index: number) => Module): void {
-  let index = 0;
-  replaceModules(model, (module) => (isTransformerBlock(module) ? replacement(module, index++) : undefined));
-  if (index === 0) throw new UsageError(`${model.constructor.name} has no transformer blocks to tune.`);
+  const blocks: Module[] = findBlocks(model);
+  replaceModules(model, (module) => {
+    const index = blocks.indexOf(module);
+    return index < 0 ? undefined : replacement(module as TransformerBlock, index);
+  });
+}
+
+/** The transformer blocks of a model in order. @throws UsageError where it has none */
+export function findBlocks(model: Module): TransformerBlock[] {
+  const blocks = [...model.namedModules()].map(([, module]) => module).filter(isTransformerBlock);
+  if (blocks.length === 0) throw new UsageError(`${model.constructor.name} has no transformer blocks to tune.`);
+  return blocks;
+}
+
+/**
+ * Puts another classifier in the place of the linear layer of the head.
+ * @throws UsageError where there is none
+ */
+export function replaceHead(model: Module, replacement: (head: Linear) => Module): void {
+  const replaced = replaceModules(model, (module, name) =>
+    module instanceof Linear && isHead(`${name}.`) ? replacement(module) : undefined,
+  );
+  if (replaced === 0) throw new UsageError(`This ${model.constructor.name} has no head: its numClasses is 0.`);
+}
+
+/** Gives a module another child, a property like those it was made with. @throws UsageError where the name is taken */
+export function attach(module: Module, property: string, child: Module): void {
+  if (property in module) throw new UsageError(`${module.constructor.name} has a property ${property} already.`);
+  Object.assign(module, { [property]: child });
 }
 
 /** Whether a name belongs to the classifier. */

@@ -3,17 +3,25 @@ import type { z } from 'zod';
 import { nearest, UsageError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import { adaptFormer } from './adaptFormer.js';
+import { adaptFormerOfficial } from './adaptFormerOfficial.js';
 import { bitfit } from './bitfit.js';
 import { full } from './full.js';
 import { linear } from './linear.js';
+import { lora } from './lora.js';
 import type { TuningMethod } from './method.js';
+import { mona } from './mona.js';
+import { vpt } from './vpt.js';
 
 /** The methods by name. */
 export const tuningMethods = {
   full,
   linear,
   bitfit,
+  lora,
   adaptformer: adaptFormer,
+  'adaptformer-official': adaptFormerOfficial,
+  mona,
+  vpt,
 };
 
 export type TuningName = keyof typeof tuningMethods;

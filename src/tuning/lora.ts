@@ -1,0 +1,137 @@
+// LoRA, Hu et al. 2022 (arXiv:2106.09685), and its rank-stabilised scaling, Kalajdzievski 2023 (arXiv:2312.03732). Names
+// of parameters are PEFT's.
+import { z } from 'zod';
+import { type TensorRecord, tensorRecord } from '../checkpoint/index.js';
+import { type Tensor, tf } from '../engine/index.js';
+import { UsageError } from '../errors.js';
+import { type ForwardContext, init, Linear, linear, Module } from '../nn/index.js';
+import { defineMethod } from './method.js';
+import { findBlocks, isHead, replaceModules, trainOnly } from './modules.js';
+import { tensorDataOf } from './tensorData.js';
+
+const options = z.strictObject({
+  /** The linear layers of the blocks that get an update, by their last name: qkv, proj, fc1, fc2. */
+  targets: z.array(z.string()).min(1).default(['qkv']),
+  /** Rank of the update. */
+  r: z.int().positive().default(8),
+  alpha: z.number().positive().default(16),
+  /** Scales by alpha / √r instead of alpha / r. */
+  rsLora: z.boolean().default(false),
+});
+
+/** y = x Wᵀ + b + scaling · (x Aᵀ) Bᵀ with A `[r, in]`, B `[out, r]`; B starts at zero. */
+export class LoraLinear extends Module {
+  protected override readonly names = { linear: '', loraA: 'lora_A', loraB: 'lora_B' };
+  readonly linear: Linear;
+  readonly loraA: Linear;
+  readonly loraB: Linear;
+  readonly scaling: number;
+  /** The layer's own weight while the update is merged into it. */
+  private original: Tensor | undefined;
+
+  constructor(layer: Linear, { r, alpha, rsLora }: { r: number; alpha: number; rsLora: boolean }) {
+    super();
+    this.linear = layer;
+    this.loraA = new Linear(layer.inFeatures, r, { bias: false, weightInit: init.kaimingUniform() });
+    this.loraB = new Linear(r, layer.outFeatures, { bias: false, weightInit: init.zeros });
+    this.scaling = rsLora ? alpha / Math.sqrt(r) : alpha / r;
+  }
+
+  get merged(): boolean {
+    return this.original !== undefined;
+  }
+
+  /** `[…, in]` → `[…, out]`. */
+  override forward(x: Tensor, _context?: ForwardContext): Tensor {
+    const y = this.linear.forward(x);
+    if (this.merged) return y;
+    return tf.add(y, tf.mul(this.loraB.forward(this.loraA.forward(x)), this.scaling));
+  }
+
+  /** W + scaling · B A, `[out, in]`: the weight of a plain layer that computes the same. */
+  mergedWeight(): Tensor {
+    return tf.tidy(() => {
+      const weight = this.linear.weight.value;
+      if (this.merged) return weight.clone();
+      const update = linear(this.loraB.weight.value, tf.transpose(this.loraA.weight.value));
+      return tf.add(weight, tf.mul(update, this.scaling));
+    });
+  }
+
+  /** Puts W + scaling · B A in the place of W. Until `unmerge` the layer is a plain one, as fast and not trainable. */
+  merge(): void {
+    if (this.merged) return;
+    const merged = this.mergedWeight();
+    this.original = tf.keep(this.linear.weight.value.clone());
+    this.linear.weight.set(merged);
+  }
+
+  /** Puts W back, to the bit. */
+  unmerge(): void {
+    if (!this.original) return;
+    this.linear.weight.set(this.original);
+    this.original = undefined;
+  }
+
+  override dispose(): void {
+    this.original?.dispose();
+    this.original = undefined;
+    super.dispose();
+  }
+}
+
+export const lora = defineMethod({
+  name: 'lora',
+  description: 'LoRA (arXiv:2106.09685): low-rank updates of chosen linear layers and the head train.',
+  options,
+  apply(model, { targets, ...options }) {
+    const found = new Set<string>();
+    for (const block of findBlocks(model)) {
+      replaceModules(block, (module, path) => {
+        const name = path.split('.').at(-1)!;
+        if (!(module instanceof Linear) || !targets.includes(name)) return undefined;
+        found.add(name);
+        return new LoraLinear(module, options);
+      });
+    }
+    const missing = targets.filter((target) => !found.has(target));
+    if (missing.length > 0) {
+      throw new UsageError(`The blocks of ${model.constructor.name} have no linear layer named ${missing.join(', ')}.`);
+    }
+    trainOnly(model, (name) => /\.lora_[AB]\.weight$/.test(name) || isHead(name));
+  },
+});
+
+function loraLayers(model: Module): [string, LoraLinear][] {
+  const layers = [...model.namedModules()].filter(
+    (entry): entry is [string, LoraLinear] => entry[1] instanceof LoraLinear,
+  );
+  if (layers.length === 0) throw new UsageError(`${model.constructor.name} has no LoRA layers.`);
+  return layers;
+}
+
+/** Merges every update of a model into its weights, in place. @throws UsageError where there is none */
+export function mergeLora(model: Module): void {
+  for (const [, layer] of loraLayers(model)) layer.merge();
+}
+
+/** Takes every update out of the weights again. @throws UsageError where there is none */
+export function unmergeLora(model: Module): void {
+  for (const [, layer] of loraLayers(model)) layer.unmerge();
+}
+
+/** The state of the plain model that computes the same, by the plain model's names. @throws UsageError without LoRA */
+export function mergedState(model: Module): TensorRecord {
+  const merged = new Map(loraLayers(model).map(([name, layer]) => [`${name}.weight`, layer]));
+  const entries = Object.entries(model.stateDict()).filter(([name]) => !/\.lora_[AB]\.weight$/.test(name));
+  return tensorRecord(
+    entries.map(([name, value]) => {
+      const layer = merged.get(name);
+      if (!layer) return [name, tensorDataOf(value)];
+      const weight = layer.mergedWeight();
+      const data = tensorDataOf(weight);
+      weight.dispose();
+      return [name, data];
+    }),
+  );
+}
