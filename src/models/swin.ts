@@ -144,8 +144,9 @@ export class PatchMerging extends Module implements MapMerging {
   }
 
   override forward(map: Tensor, context?: ForwardContext): Tensor {
-    const [batch, height, width, channels] = padToMultiple(map, [2, 2]).shape as [number, number, number, number];
-    const split = tf.reshape(padToMultiple(map, [2, 2]), [batch, height / 2, 2, width / 2, 2, channels]);
+    const even = padToMultiple(map, [2, 2]);
+    const [batch, height, width, channels] = even.shape as [number, number, number, number];
+    const split = tf.reshape(even, [batch, height / 2, 2, width / 2, 2, channels]);
     // columns before rows: top left, bottom left, top right, bottom right
     const neighbours = tf.reshape(tf.transpose(split, [0, 1, 3, 4, 2, 5]), [
       batch,

@@ -16,3 +16,4 @@ export { Identity, type LoadReport, Module, Sequential, type StateDict } from '.
 export { pair, type Size } from './pair.js';
 export { Buffer, Parameter } from './parameter.js';
 export { PatchEmbed, type PatchEmbedding, type PatchEmbedOptions, PatchProjection } from './patchEmbed.js';
+export { formatSummary, type ModelSummary, type SummaryRow, summary } from './summary.js';
