@@ -73,7 +73,7 @@ describe('a cell', () => {
       [
         'interface Unused { a: number }',
         'function inner(x: number): never {',
-        '  throw new RangeError(`seen ${x}`);',
+        '  throw new RangeError("seen " + x);',
         '}',
         '',
         'const outer = () => inner(3);',
