@@ -10,18 +10,15 @@ const suffix = '.npy';
 
 /** Reads all arrays of an .npz file by name. Throws CheckpointError. */
 export async function readNpz(path: string): Promise<TensorRecord> {
-  return tensorRecord(await eachArray(path, async (archive, name) => parseNpy(await archive.read(name))));
+  return tensorRecord(await eachArray(path, (archive, name) => parseNpy(archive.read(name))));
 }
 
 /** Type and shape of all arrays of an .npz file, whose elements are not read. Throws CheckpointError. */
 export async function readNpzHeaders(path: string): Promise<Array<[string, NpyHeader]>> {
-  return eachArray(path, async (archive, name) => parseNpyHeader(await archive.readStart(name)));
+  return eachArray(path, (archive, name) => parseNpyHeader(archive.readStart(name)));
 }
 
-async function eachArray<T>(
-  path: string,
-  read: (archive: ZipArchive, name: string) => Promise<T>,
-): Promise<Array<[string, T]>> {
+async function eachArray<T>(path: string, read: (archive: ZipArchive, name: string) => T): Promise<Array<[string, T]>> {
   let part = '';
   try {
     const archive = await ZipArchive.open(path);
@@ -30,7 +27,7 @@ async function eachArray<T>(
       for (const name of archive.names) {
         part = `part ${name}: `;
         if (!name.endsWith(suffix)) throw new CheckpointError('it is not a NumPy array.');
-        arrays.push([name.slice(0, -suffix.length), await read(archive, name)]);
+        arrays.push([name.slice(0, -suffix.length), read(archive, name)]);
       }
       return arrays;
     } finally {

@@ -54,12 +54,12 @@ async function loadZip(path: string, fileSize: number, { headerOnly }: TorchOpti
     if (roots.length !== 1) throw new CheckpointError(`it has ${roots.length} parts <folder>/data.pkl, expected one.`);
     const folder = roots[0]!.slice(0, -'data.pkl'.length);
     if (archive.has(`${folder}byteorder`)) {
-      const order = (await archive.read(`${folder}byteorder`, 64)).toString('latin1');
+      const order = archive.read(`${folder}byteorder`, 64).toString('latin1');
       if (order !== 'little') throw new CheckpointError(`its byte order is ${order}; only little is read.`);
     }
     const pending: PendingTensor[] = [];
     const storages = new Map<string, StorageRef>();
-    const value = unpickle(await archive.read(roots[0]!, maxPickleBytes), {
+    const value = unpickle(archive.read(roots[0]!, maxPickleBytes), {
       globals: torchGlobals(pending),
       persistentLoad: (id) => {
         const storage = register(storages, storageRef(id));
@@ -74,7 +74,7 @@ async function loadZip(path: string, fileSize: number, { headerOnly }: TorchOpti
     });
     if (headerOnly) return value;
     const fill = filler(pending, fileSize);
-    for (const storage of storages.values()) fill(storage, await archive.read(`${folder}data/${storage.key}`));
+    for (const storage of storages.values()) fill(storage, archive.read(`${folder}data/${storage.key}`));
     return value;
   } finally {
     archive.close();

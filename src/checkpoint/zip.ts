@@ -14,21 +14,12 @@ const maxUnpacked = { bytes: 2 ** 28, timesFile: 32 };
 /** What is read of a part to see how it begins. */
 const startBytes = 4096;
 
-/** What yauzl 3 offers beyond the types of version 2. */
-interface LocalHeaders {
-  readLocalFileHeader(
-    entry: yauzl.Entry,
-    options: { minimal: true },
-    callback: (error: Error | null, header: { fileDataStart: number }) => void,
-  ): void;
-}
-
 /** An open archive: the directory is read and checked, parts are read one by one when asked for. */
 export class ZipArchive {
   private constructor(
     readonly path: string,
     private readonly fd: number,
-    private readonly zip: yauzl.ZipFile,
+    private readonly fileSize: number,
     private readonly entries: ReadonlyMap<string, yauzl.Entry>,
   ) {}
 
@@ -36,10 +27,10 @@ export class ZipArchive {
   static async open(path: string): Promise<ZipArchive> {
     const fd = openForReading(path);
     try {
-      const zip = await openZip(fd);
-      const entries = await readDirectory(zip);
-      checkSizes(entries.values(), fs.fstatSync(fd).size);
-      return new ZipArchive(path, fd, zip, entries);
+      const fileSize = fs.fstatSync(fd).size;
+      const entries = await readDirectory(fd, fileSize);
+      checkSizes(entries.values(), fileSize);
+      return new ZipArchive(path, fd, fileSize, entries);
     } catch (error) {
       fs.closeSync(fd);
       throw error;
@@ -61,20 +52,20 @@ export class ZipArchive {
   }
 
   /** Reads one part. Throws CheckpointError when it is damaged or larger than `limit`. */
-  async read(name: string, limit = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  read(name: string, limit = Number.POSITIVE_INFINITY): Buffer {
     const entry = this.entry(name);
     const { uncompressedSize: size, compressionMethod: method } = entry;
     if (size > limit) throw new CheckpointError(`its part ${name} has ${size} bytes, more than ${limit}.`);
-    const packed = await this.readPacked(entry, entry.compressedSize);
+    const packed = this.readPacked(entry, entry.compressedSize);
     const bytes = method === 0 ? packed : inflate(packed, size, name);
     if (crc32(bytes) !== entry.crc32) throw new CheckpointError(`its part ${name} does not match its checksum.`);
     return bytes;
   }
 
   /** The first bytes of a part, at least 1024 where it has them; its checksum is not looked at. */
-  async readStart(name: string): Promise<Buffer> {
+  readStart(name: string): Buffer {
     const entry = this.entry(name);
-    const packed = await this.readPacked(entry, Math.min(entry.compressedSize, startBytes));
+    const packed = this.readPacked(entry, Math.min(entry.compressedSize, startBytes));
     return entry.compressionMethod === 0 ? packed : inflate(packed, startBytes * maxDeflateRatio, name, true);
   }
 
@@ -88,44 +79,75 @@ export class ZipArchive {
     return entry;
   }
 
-  private async readPacked(entry: yauzl.Entry, length: number): Promise<Buffer> {
-    return readExactly(this.fd, await dataStart(this.zip, entry), length);
+  private readPacked(entry: yauzl.Entry, length: number): Buffer {
+    const { relativeOffsetOfLocalHeader: at, fileName, compressedSize } = entry;
+    // 30 bytes of local header, which ends with the lengths of a name and of further fields, come before the data.
+    const fits = (end: number) => end <= this.fileSize;
+    const header = fits(at + 30) ? readExactly(this.fd, at, 30) : Buffer.alloc(30);
+    const start = at + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
+    if (header.toString('latin1', 0, 4) !== 'PK\x03\x04' || !fits(start + compressedSize)) {
+      throw new CheckpointError(`its part ${fileName} is not where the directory says.`);
+    }
+    return readExactly(this.fd, start, length);
   }
 }
 
-const typed = (error: Error): CheckpointError => new CheckpointError(`${error.message}.`, { cause: error });
+/** Pieces of an open file for yauzl. What yauzl throws while it looks at them goes to `failed`, not past everyone. */
+class PieceReader extends yauzl.RandomAccessReader {
+  constructor(
+    private readonly fd: number,
+    private readonly fileSize: number,
+    private readonly failed: (error: unknown) => void,
+  ) {
+    super();
+  }
 
-function openZip(fd: number): Promise<yauzl.ZipFile> {
-  return new Promise((resolve, reject) => {
-    yauzl.fromFd(fd, { lazyEntries: true, autoClose: false }, (error, zip) =>
-      error ? reject(typed(error)) : resolve(zip),
-    );
-  });
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, count?: number) => void,
+  ): void {
+    setImmediate(() => {
+      try {
+        if (!(position >= 0 && position + length <= this.fileSize)) {
+          throw new CheckpointError(`its directory points to byte ${position} of ${this.fileSize}.`);
+        }
+        readExactly(this.fd, position, length).copy(buffer, offset);
+        callback(null, length);
+      } catch (error) {
+        this.failed(error);
+      }
+    });
+  }
 }
 
-function readDirectory(zip: yauzl.ZipFile): Promise<Map<string, yauzl.Entry>> {
+function readDirectory(fd: number, fileSize: number): Promise<Map<string, yauzl.Entry>> {
   return new Promise((resolve, reject) => {
+    const fail = (error: unknown) =>
+      reject(
+        error instanceof CheckpointError ? error : new CheckpointError((error as Error).message, { cause: error }),
+      );
     const entries = new Map<string, yauzl.Entry>();
-    zip.on('error', (error: Error) => reject(typed(error)));
-    zip.on('end', () => resolve(entries));
-    zip.on('entry', (entry: yauzl.Entry) => {
-      if (entries.has(entry.fileName)) {
-        reject(new CheckpointError(`it has two parts ${JSON.stringify(entry.fileName)}.`));
+    const reader = new PieceReader(fd, fileSize, fail);
+    yauzl.fromRandomAccessReader(reader, fileSize, { lazyEntries: true, autoClose: false }, (error, zip) => {
+      if (error) {
+        fail(error);
         return;
       }
-      entries.set(entry.fileName, entry);
+      zip.on('error', fail);
+      zip.on('end', () => resolve(entries));
+      zip.on('entry', (entry: yauzl.Entry) => {
+        if (entries.has(entry.fileName)) {
+          fail(new CheckpointError(`it has two parts ${JSON.stringify(entry.fileName)}.`));
+          return;
+        }
+        entries.set(entry.fileName, entry);
+        zip.readEntry();
+      });
       zip.readEntry();
     });
-    zip.readEntry();
-  });
-}
-
-/** Where a part's bytes begin; yauzl checks that they end within the file. */
-function dataStart(zip: yauzl.ZipFile, entry: yauzl.Entry): Promise<number> {
-  return new Promise((resolve, reject) => {
-    (zip as unknown as LocalHeaders).readLocalFileHeader(entry, { minimal: true }, (error, header) =>
-      error ? reject(typed(error)) : resolve(header.fileDataStart),
-    );
   });
 }
 

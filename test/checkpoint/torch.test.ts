@@ -121,6 +121,22 @@ describe('hostile PyTorch files', () => {
     await refused(makeZip([part, ...bombs]), /would unpack to/);
   });
 
+  it('refuses a directory that points past the file, with 64-bit numbers too', async () => {
+    const good = makeZip([{ name: 'archive/data.pkl', bytes: Buffer.from('\x80\x02N.', 'latin1') }]);
+    const far = Buffer.from(good);
+    far.writeUInt32LE(0x7fffffff, far.length - 6);
+    await refused(far, /points to byte 2147483647/);
+    const locator = Buffer.alloc(20);
+    locator.write('PK\x06\x07', 'latin1');
+    locator.writeBigUInt64LE(2n ** 63n, 8);
+    const wide = Buffer.concat([good.subarray(0, -22), locator, good.subarray(-22)]);
+    await refused(wide, /points to byte 9223372036854776000 of/);
+    await refused(
+      makeZip([{ name: 'archive/data.pkl', bytes: Buffer.from('N.'), claim: { offset: 5 } }]),
+      /is not where/,
+    );
+  });
+
   it('lists containers that share or hold themselves in bounded time', async () => {
     // Thirty lists, each holding the one before twice: 2^30 leaves spelled out.
     let value = p.put(0, p.list(p.int(1)));

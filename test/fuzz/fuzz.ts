@@ -89,7 +89,7 @@ async function loadSamples(): Promise<Sample[]> {
       if (sample.bytes.toString('latin1', 0, 2) !== 'PK') continue;
       const archive = await ZipArchive.open(file);
       const parts = [];
-      for (const part of archive.names) parts.push({ name: part, bytes: await archive.read(part) });
+      for (const part of archive.names) parts.push({ name: part, bytes: archive.read(part) });
       archive.close();
       samples.push({ ...sample, name: `${sample.name} inside`, parts });
     }
