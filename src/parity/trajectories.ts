@@ -1,16 +1,18 @@
-// Runners of the train-* cases: whole training runs of a few steps, loss by loss and weight by weight.
+// Runners of the train-* cases: training runs of a few steps, loss by loss and weight by weight, eagerly and, where the
+// engine can, replayed as a graph.
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { toFloat32 } from '../checkpoint/index.js';
-import { type Tensor, tf } from '../engine/index.js';
-import { VisionTransformer } from '../models/index.js';
-import type { Module } from '../nn/index.js';
+import { isTensorflow, Program, type Step, type Tensor, tf } from '../engine/index.js';
+import { MocoViT } from '../models/index.js';
+import { Dropout, DropPath, Identity, type Module } from '../nn/index.js';
 import { Moco, mocoStep } from '../pretrain/index.js';
-import { createOptimizer } from '../train/index.js';
+import { createOptimizer, type Optimizer, trainStep } from '../train/index.js';
+import { replaceModules } from '../tuning/index.js';
 import type { CaseRunner, ParityCase } from './case.js';
 import type { Checker } from './check.js';
-import { checkTensor, toImages, toStateDict } from './modelRun.js';
+import { checkTensor, toImages, toLabels, toStateDict } from './modelRun.js';
 import { optimizerConfig, optimizerFields } from './optimizerConfig.js';
+import { adaptFormerOf, swinMonaOf, vptName, vptOf } from './tuning.js';
 
 const runFields = {
   optimizer: optimizerFields,
@@ -19,11 +21,83 @@ const runFields = {
   batches: z.number(),
 };
 
-/** The images of one batch out of `[batches, B, C, H, W]`, NHWC. */
-function batchOf(parityCase: ParityCase, name: string, batch: number): Tensor {
+const MODES = ['eager', 'replay'] as const;
+type Mode = (typeof MODES)[number];
+
+/** What one run needs. */
+interface Run {
+  model: Module;
+  step: (optimizer: Optimizer) => Step;
+  /** The inputs of the step beside learning rate and number, from the index of its batch. */
+  inputs: (batch: number, step: number) => Record<string, Tensor>;
+  /** The case's names by the model's own; default: the same. */
+  rename?: (name: string) => string;
+  /** Is called after the last step. */
+  finish?: () => void;
+}
+
+/**
+ * Trains the case's parameters for its steps, and checks all losses, everything expected at the end, and that what is
+ * frozen is bit for bit what it was. `make` starts over for each mode.
+ */
+function runTraining(parityCase: ParityCase, check: Checker, make: (mode: Mode) => Run): void {
+  const { optimizer: fields, lr_per_step: rates, steps, batches } = parityCase.config(z.looseObject(runFields));
+  for (const mode of isTensorflow() ? MODES : MODES.slice(0, 1)) {
+    const { model, step, inputs, rename = (name) => name, finish } = make(mode);
+    const names = [...model.namedParameters(), ...model.namedBuffers()].map(([name]) => name);
+    const weights = toStateDict(parityCase.tensors('weights'));
+    model.loadStateDict(Object.fromEntries(names.map((name) => [name, weights[rename(name)]!])));
+    const before = valuesOf(model);
+    model.setTrainable((name) => parityCase.spec.trainable.includes(rename(name)));
+    const optimizer = createOptimizer(optimizerConfig(fields), model.trainableParameters());
+    const program = new Program({ mode }).define('train', step(optimizer));
+    const losses = Array.from({ length: steps }, (_, i) =>
+      tf.tidy(() => {
+        const given = { ...inputs(i % batches, i + 1), learningRate: rates[i]!, step: i + 1 };
+        return program.run('train', given)['loss']!.dataSync()[0]!;
+      }),
+    );
+    program.pull();
+    program.dispose();
+    check.close('loss', losses);
+    const expected = parityCase.tensors('expected');
+    const changed: string[] = [];
+    for (const [name, value] of Object.entries(model.stateDict())) {
+      if (`final.${rename(name)}` in expected) checkTensor(check, `final.${rename(name)}`, value);
+      else if (!isDeepStrictEqual(value.dataSync(), before.get(name))) changed.push(name);
+    }
+    check.equal('frozen weights that changed', changed, []);
+    finish?.();
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+const valuesOf = (model: Module) =>
+  new Map(Object.entries(model.stateDict()).map(([name, value]) => [name, value.dataSync().slice()]));
+
+/** One entry of a tensor `[batches, …]` of the inputs. */
+function batchOf(parityCase: ParityCase, name: string, batch: number) {
   const { shape, data, dtype } = parityCase.tensors('inputs')[name]!;
   const size = data.length / shape[0]!;
-  return toImages({ dtype, shape: shape.slice(1), data: data.slice(batch * size, (batch + 1) * size) });
+  return { dtype, shape: shape.slice(1), data: data.slice(batch * size, (batch + 1) * size) };
+}
+
+/** The run of a classifier by cross entropy, without dropout of any kind. */
+function classifierRun(parityCase: ParityCase, model: Module, rename?: Run['rename']): Run {
+  replaceModules(model, (layer) =>
+    layer instanceof Dropout || layer instanceof DropPath ? new Identity() : undefined,
+  );
+  return {
+    model,
+    step: (optimizer) => trainStep(model, optimizer),
+    inputs: (batch, step) => ({
+      images: toImages(batchOf(parityCase, 'images', batch)),
+      labels: toLabels(batchOf(parityCase, 'labels', batch)),
+      key: tf.tensor1d([0, step], 'int32'),
+    }),
+    ...(rename && { rename }),
+  };
 }
 
 const mocoSchema = z.looseObject({
@@ -40,63 +114,51 @@ const mocoSchema = z.looseObject({
   mlp_dim: z.number(),
   temperature: z.number(),
   encoder_momentum_per_step: z.array(z.number()),
+  stop_grad_conv1: z.boolean(),
 });
 
 const trainMoco: CaseRunner = (parityCase, check) => {
   const config = parityCase.config(mocoSchema);
-  const { img, patch, dim, depth, heads, mlp_ratio } = config.vit;
-  const { out_dim: outDim, mlp_dim: mlpDim, temperature } = config;
-  const encoder = () =>
-    new VisionTransformer({
-      imgSize: img,
-      patchSize: patch,
-      embedDim: dim,
-      depth,
-      numHeads: heads,
-      mlpRatio: mlp_ratio,
-    });
-  const model = new Moco(encoder, { outDim, mlpDim, temperature });
-  model.loadStateDict(toStateDict(parityCase.tensors('weights')));
-  model.setTrainable((name) => parityCase.spec.trainable.includes(name));
-  const optimizer = createOptimizer(optimizerConfig(config.optimizer), model.trainableParameters());
-  const first = new Map<string, Tensor>();
-  const step = mocoStep(model, optimizer, {
-    tap: (name, value) => {
+  const { img, patch, dim, depth, heads, mlp_ratio: mlpRatio } = config.vit;
+  const { out_dim: outDim, mlp_dim: mlpDim, temperature, stop_grad_conv1: stopGradConv1 } = config;
+  const shape = { imgSize: img, patchSize: patch, embedDim: dim, depth, numHeads: heads, mlpRatio, stopGradConv1 };
+  runTraining(parityCase, check, (mode) => {
+    const model = new Moco(() => new MocoViT(shape), { outDim, mlpDim, temperature });
+    const first = new Map<string, Tensor>();
+    const tap = (name: string, value: Tensor): void => {
       if (/^[qk][12]$/.test(name) && !first.has(name)) first.set(name, tf.keep(value.clone()));
-    },
+    };
+    return {
+      model,
+      step: (optimizer) => mocoStep(model, optimizer, mode === 'eager' ? { tap } : {}),
+      inputs: (batch, step) => ({
+        view1: toImages(batchOf(parityCase, 'view1', batch)),
+        view2: toImages(batchOf(parityCase, 'view2', batch)),
+        rate: tf.scalar(1 - config.encoder_momentum_per_step[step - 1]!),
+      }),
+      finish: () => {
+        for (const [name, value] of first) checkTensor(check, `first.${name}`, value);
+        tf.dispose([...first.values()]);
+      },
+    };
   });
-  const losses = Array.from({ length: config.steps }, (_, i) =>
-    tf.tidy(
-      () =>
-        step({
-          view1: batchOf(parityCase, 'view1', i % config.batches),
-          view2: batchOf(parityCase, 'view2', i % config.batches),
-          learningRate: tf.scalar(config.lr_per_step[i]!),
-          step: tf.scalar(i + 1),
-          rate: tf.scalar(1 - config.encoder_momentum_per_step[i]!),
-        })['loss']!.dataSync()[0]!,
-    ),
-  );
-  check.close('loss', losses);
-  for (const [name, value] of first) checkTensor(check, `first.${name}`, value);
-  const own = (name: string): boolean => !name.startsWith('momentum_encoder.');
-  checkFinal(parityCase, check, model, parityCase.spec.frozen.filter(own));
-  optimizer.dispose();
-  model.dispose();
 };
 
-/** Checks what a run left behind: what is expected of it, and that frozen weights are bit for bit what they were. */
-function checkFinal(parityCase: ParityCase, check: Checker, model: Module, frozen: readonly string[]): void {
-  const expected = parityCase.tensors('expected');
-  const weights = parityCase.tensors('weights');
-  const final = model.stateDict();
-  for (const [name, value] of Object.entries(final)) {
-    if (`final.${name}` in expected) checkTensor(check, `final.${name}`, value);
-  }
-  const changed = frozen.filter((name) => !isDeepStrictEqual(final[name]!.dataSync(), toFloat32(weights[name]!)));
-  check.equal('frozen weights that changed', changed, []);
-}
+const trainAdaptFormer: CaseRunner = (parityCase, check) =>
+  runTraining(parityCase, check, () => classifierRun(parityCase, adaptFormerOf(parityCase)));
+
+const trainVpt: CaseRunner = (parityCase, check) =>
+  runTraining(parityCase, check, () => classifierRun(parityCase, vptOf(parityCase), vptName));
+
+const trainSwinMona: CaseRunner = (parityCase, check) =>
+  runTraining(parityCase, check, () => {
+    const { model, rename } = swinMonaOf(parityCase);
+    return classifierRun(parityCase, model, rename);
+  });
 
 export const trajectoryKinds: Record<string, CaseRunner> = {
+  'train-adaptformer-seed': trainAdaptFormer,
   'train-moco': trainMoco,
+  'train-swin-mona': trainSwinMona,
+  'train-vpt': trainVpt,
 };

@@ -57,8 +57,9 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
 
 /** Labels `[B]` as float32 rows `[B, classes]`, with a share `smoothing` spread evenly. */
 export function oneHot(labels: Tensor, classes: number, smoothing = 0): Tensor {
-  const off = smoothing / classes;
-  return tf.oneHot(labels as tf.Tensor1D, classes, 1 - smoothing + off, off, 'float32');
+  // tf.oneHot gives integers on some engines, whatever it is asked for
+  const rows = tf.cast(tf.equal(tf.range(0, classes, 1, 'int32'), tf.expandDims(labels, 1)), 'float32');
+  return soften(rows, smoothing);
 }
 
 function soften(targets: Tensor, smoothing: number): Tensor {
