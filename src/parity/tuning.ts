@@ -6,9 +6,11 @@ import { ForwardContext, type Module } from '../nn/index.js';
 import { applyTuning, Mona, MonaOp, mergeLora } from '../tuning/index.js';
 import type { CaseRunner, ParityCase } from './case.js';
 import type { Checker } from './check.js';
+import { initSpec } from './initSpec.js';
 import { checkTensor, meanSquare, runClassifier, toImages, toStateDict, toTensor } from './modelRun.js';
 import { originalSwinConfig } from './models/swin.js';
 import { vitConfig, vitSchema } from './models.js';
+import { paramCounts } from './paramCounts.js';
 import { splitProjections } from './splitProjection.js';
 
 const plainSchema = z.looseObject({
@@ -256,4 +258,6 @@ export const tuningKinds: Record<string, CaseRunner> = {
   'mona-op': monaOp,
   mona,
   'swin-mona': swinMona,
+  'param-counts': paramCounts,
+  'init-spec': initSpec,
 };

@@ -1,4 +1,5 @@
 // Tuning methods: how a trained model is adapted, and what of it trains.
+export { describeTuned, loadTuned, saveTuned, type TunedDescription } from './file.js';
 export { LoraLinear, mergedState, mergeLora, unmergeLora } from './lora.js';
 export { defineMethod, type TuningMethod } from './method.js';
 export { attach, findBlocks, isHead, replaceBlocks, replaceHead, replaceModules, trainOnly } from './modules.js';

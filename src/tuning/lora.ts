@@ -1,13 +1,13 @@
 // LoRA, Hu et al. 2022 (arXiv:2106.09685), and its rank-stabilised scaling, Kalajdzievski 2023 (arXiv:2312.03732). Names
 // of parameters are PEFT's.
 import { z } from 'zod';
-import { type TensorRecord, tensorRecord } from '../checkpoint/index.js';
+import type { TensorRecord } from '../checkpoint/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
 import { type ForwardContext, init, Linear, linear, Module } from '../nn/index.js';
 import { defineMethod } from './method.js';
 import { findBlocks, isHead, replaceModules, trainOnly } from './modules.js';
-import { tensorDataOf } from './tensorData.js';
+import { recordOf, tensorDataOf } from './tensorData.js';
 
 const options = z.strictObject({
   /** The linear layers of the blocks that get an update, by their last name: qkv, proj, fc1, fc2. */
@@ -80,6 +80,8 @@ export class LoraLinear extends Module {
   }
 }
 
+const isUpdate = (name: string): boolean => /\.lora_[AB]\.weight$/.test(name);
+
 export const lora = defineMethod({
   name: 'lora',
   description: 'LoRA (arXiv:2106.09685): low-rank updates of chosen linear layers and the head train.',
@@ -98,7 +100,7 @@ export const lora = defineMethod({
     if (missing.length > 0) {
       throw new UsageError(`The blocks of ${model.constructor.name} have no linear layer named ${missing.join(', ')}.`);
     }
-    trainOnly(model, (name) => /\.lora_[AB]\.weight$/.test(name) || isHead(name));
+    trainOnly(model, (name) => isUpdate(name) || isHead(name));
   },
 });
 
@@ -122,16 +124,12 @@ export function unmergeLora(model: Module): void {
 
 /** The state of the plain model that computes the same, by the plain model's names. @throws UsageError without LoRA */
 export function mergedState(model: Module): TensorRecord {
-  const merged = new Map(loraLayers(model).map(([name, layer]) => [`${name}.weight`, layer]));
-  const entries = Object.entries(model.stateDict()).filter(([name]) => !/\.lora_[AB]\.weight$/.test(name));
-  return tensorRecord(
-    entries.map(([name, value]) => {
-      const layer = merged.get(name);
-      if (!layer) return [name, tensorDataOf(value)];
-      const weight = layer.mergedWeight();
-      const data = tensorDataOf(weight);
-      weight.dispose();
-      return [name, data];
-    }),
-  );
+  const layers = loraLayers(model);
+  const state = recordOf(model, (name) => !isUpdate(name));
+  for (const [name, layer] of layers) {
+    const weight = layer.mergedWeight();
+    state[`${name}.weight`] = tensorDataOf(weight);
+    weight.dispose();
+  }
+  return state;
 }
