@@ -93,6 +93,7 @@ const timm = formula(
     cycle_limit: z.number().default(1),
     cycle_mul: z.number().default(1),
     cycle_decay: z.number().default(1),
+    k_decay: z.number().default(1),
     lr: rates,
   }),
   (config) => {
@@ -108,6 +109,7 @@ const timm = formula(
         cycleLimit: config.cycle_limit,
         cycleMul: config.cycle_mul,
         cycleDecay: config.cycle_decay,
+        kDecay: config.k_decay,
       },
       length(config.lr),
     );

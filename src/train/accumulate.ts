@@ -22,9 +22,7 @@ export class GradientAccumulator {
 
   /** Adds one batch. */
   add(gradients: ReadonlyMap<string, Tensor>): void {
-    tf.tidy(() => {
-      for (const [name, sum] of this.sums) sum.assign(this.plus(sum, name, gradients));
-    });
+    for (const [name, sum] of this.sums) tf.tidy(() => sum.assign(this.plus(sum, name, gradients)));
   }
 
   /** The mean over all batches, `gradients` being those of the last, and back to zeros. The caller disposes of it. */

@@ -1,8 +1,8 @@
 // Exponential moving averages of weights: MoCo v3's momentum encoder, and timm's ModelEmaV3 for evaluation.
 import { type Tensor, tf, type Variable } from '../engine/index.js';
 import { ShapeError } from '../errors.js';
-import type { Buffer, Module, Parameter } from '../nn/index.js';
-import { copiedVariable } from './variables.js';
+import { Buffer, type Module, type Parameter } from '../nn/index.js';
+import { copiedVariable, copyOf } from './variables.js';
 
 /**
  * Moves each average towards its source: average ← average + rate · (source - average).
@@ -10,15 +10,13 @@ import { copiedVariable } from './variables.js';
  */
 export function moveTowards(pairs: Iterable<readonly [average: Variable, source: Tensor]>, rate: Tensor): void {
   if (rate.rank !== 0) throw new ShapeError(`The rate must be a scalar tensor, got shape [${rate.shape}].`);
-  tf.tidy(() => {
-    for (const [average, source] of pairs) {
-      average.assign(tf.add(average, tf.mul(tf.sub(source, average), rate)));
-    }
-  });
+  for (const [average, source] of pairs) {
+    tf.tidy(() => average.assign(tf.add(average, tf.mul(tf.sub(source, average), rate))));
+  }
 }
 
 export interface EmaDecayOptions {
-  /** Default 0.9998. */
+  /** Default 0.9999. */
   decay?: number;
   minDecay?: number;
   /** Let the decay rise from 0 towards `decay`. */
@@ -34,7 +32,7 @@ export interface EmaDecayOptions {
 /** timm's ModelEmaV3: the decay of a step, counted from 0. `moveTowards` takes 1 minus it. */
 export function emaDecay(step: number, options: EmaDecayOptions = {}): number {
   const {
-    decay = 0.9998,
+    decay = 0.9999,
     minDecay = 0,
     warmup = false,
     warmupGamma = 1,
@@ -62,27 +60,31 @@ export class WeightEma {
     this.averages = new Map([...this.sources].map(([name, source]) => [name, copiedVariable(source.value)]));
   }
 
-  /** One step: average ← average + rate · (weight - average). `rate` is a scalar, 1 - decay. */
+  /** One step: average ← average + rate · (weight - average); counts are copied. `rate` is a scalar, 1 - decay. */
   update(rate: Tensor): void {
-    moveTowards(this.pairs(), rate);
+    moveTowards(this.pairs(false), rate);
+    for (const [average, count] of this.pairs(true)) tf.tidy(() => average.assign(copyOf(count)));
   }
 
   /** Exchanges averages and weights of the model, and again to undo it. */
   swap(): void {
-    tf.tidy(() => {
-      for (const [average, weight] of this.pairs()) {
-        const held = weight.clone();
-        weight.assign(average);
-        average.assign(held);
-      }
-    });
+    for (const [average, weight] of [...this.pairs(false), ...this.pairs(true)]) {
+      const held = weight.clone();
+      weight.assign(average);
+      average.assign(held);
+      held.dispose();
+    }
   }
 
   dispose(): void {
     for (const average of this.averages.values()) average.dispose();
   }
 
-  private *pairs(): Generator<[Variable, Variable]> {
-    for (const [name, average] of this.averages) yield [average, this.sources.get(name)!.value];
+  /** Averages with their sources: either those that are counts, or the others. */
+  private *pairs(counts: boolean): Generator<[Variable, Variable]> {
+    for (const [name, average] of this.averages) {
+      const source = this.sources.get(name)!;
+      if (counts === (source instanceof Buffer && source.fileDtype === 'int64')) yield [average, source.value];
+    }
   }
 }

@@ -65,6 +65,7 @@ export const scheduleSchemas = {
     cycleLimit: z.number().int().min(1).default(1),
     cycleMul: z.number().min(1).default(1),
     cycleDecay: positive.default(1),
+    kDecay: positive.default(1),
     onUpdates: z.boolean().default(false),
   }),
   /** VPT's by epoch. */

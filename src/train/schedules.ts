@@ -104,6 +104,8 @@ export interface TimmCosineOptions {
   cycleMul?: number;
   /** Factor on the largest rate from cycle to cycle. */
   cycleDecay?: number;
+  /** Exponent on the share of the cycle that has passed (Zhang & Li 2020, arXiv:2004.05909). */
+  kDecay?: number;
 }
 
 /** timm's CosineLRScheduler: the rate after `step(t)`. */
@@ -117,6 +119,7 @@ export function timmCosine({
   cycleLimit = 1,
   cycleMul = 1,
   cycleDecay = 1,
+  kDecay = 1,
 }: TimmCosineOptions): (t: number) => number {
   return (t) => {
     if (t < warmupT) return warmupLr + (t * (baseLr - warmupLr)) / warmupT;
@@ -127,6 +130,7 @@ export function timmCosine({
       rest -= length;
       length *= cycleMul;
     }
-    return cycle === cycleLimit ? lrMin : lrMin + (baseLr * cycleDecay ** cycle - lrMin) * halfCosine(rest / length);
+    if (cycle === cycleLimit) return lrMin;
+    return lrMin + (baseLr * cycleDecay ** cycle - lrMin) * halfCosine((rest / length) ** kDecay);
   };
 }

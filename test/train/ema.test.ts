@@ -55,7 +55,9 @@ describe('WeightEma', () => {
     const weight = trained.stateDict()['0.weight'] as tf.Variable;
     const start = values(weight);
     weight.assign(tf.add(weight, 1));
+    (trained.stateDict()['1.num_batches_tracked'] as tf.Variable).assign(tf.scalar(7));
     ema.update(tf.scalar(0.25));
+    assert.deepEqual(values(ema.averages.get('1.num_batches_tracked')!), [7]);
     assertClose(
       values(ema.averages.get('0.weight')!),
       start.map((value) => value + 0.25),

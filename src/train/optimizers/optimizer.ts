@@ -97,8 +97,8 @@ export abstract class Optimizer {
         const scaled = lrScale === 1 ? learningRate : tf.mul(learningRate, lrScale);
         const update = this.rule({ learningRate: scaled, step }, weightDecay);
         for (const { name, parameter, slots } of entries) {
-          const value = parameter.value;
-          value.assign(update(value, gradients.get(name)!, slots));
+          // each by itself, so that its temporaries are freed before the next
+          tf.tidy(() => parameter.value.assign(update(parameter.value, gradients.get(name)!, slots)));
         }
       }
     });
