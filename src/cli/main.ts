@@ -15,6 +15,34 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'execute notebooks headless and check the metrics they expect',
     load: () => (require('./run.js') as typeof import('./run.js')).runCommand(),
   },
+  compare: {
+    summary: 'show runs side by side',
+    load: () => (require('./compare.js') as typeof import('./compare.js')).compareCommand(),
+  },
+  plot: {
+    summary: "export a run's figures as PNG or SVG",
+    load: () => (require('./plot.js') as typeof import('./plot.js')).plotCommand(),
+  },
+  lab: {
+    summary: 'start JupyterLab on this machine',
+    load: () => (require('./lab.js') as typeof import('./lab.js')).labCommand(),
+  },
+  demo: {
+    summary: 'run the AdaptFormer recipe at its quick size, and compare',
+    load: () => (require('./demo.js') as typeof import('./demo.js')).demoCommand(),
+  },
+  convert: {
+    summary: 'rewrite a checkpoint as safetensors under the names of a library',
+    load: () => (require('./convert.js') as typeof import('./convert.js')).convertCommand(),
+  },
+  inspect: {
+    summary: 'list what a checkpoint holds without loading it',
+    load: () => (require('./inspect.js') as typeof import('./inspect.js')).inspectCommand(),
+  },
+  data: {
+    summary: 'list, download and verify data sets',
+    load: () => (require('./data.js') as typeof import('./data.js')).dataCommand(),
+  },
   parity: {
     summary: 'run fixture cases against this build',
     load: () => (require('./parity.js') as typeof import('./parity.js')).parityCommand(),

@@ -72,23 +72,33 @@ export interface Bars {
   readonly errors?: readonly number[];
 }
 
+export interface BarsOptions extends FigureOptions {
+  /** Bars grow to the right, from the top down: room for long labels. `x` and `y` still describe labels and values. */
+  readonly horizontal?: boolean;
+}
+
 /** Grouped bars over `labels`. @throws UsageError where a group has not one value a label. */
-export function barsFigure(labels: readonly string[], groups: readonly Bars[], options: FigureOptions = {}): Figure {
+export function barsFigure(labels: readonly string[], groups: readonly Bars[], options: BarsOptions = {}): Figure {
+  const { horizontal = false } = options;
   const data = groups.map(({ name, values, errors }, index): Data => {
     sameLength(`bars '${name}'`, labels, values);
     if (errors) sameLength(`the errors of bars '${name}'`, labels, errors);
+    const error = errors && { type: 'data' as const, array: [...errors], visible: true, thickness: 1.5, width: 4 };
+    const [along, across] = [[...labels], finite(values)];
     return {
       type: 'bar',
       name,
-      x: [...labels],
-      y: finite(values),
+      ...(horizontal ? { orientation: 'h', x: across, y: along } : { x: along, y: across }),
       marker: { color: cycle(PALETTE, index) },
-      ...(errors && { error_y: { type: 'data', array: [...errors], visible: true, thickness: 1.5, width: 4 } }),
+      ...(error && (horizontal ? { error_x: error } : { error_y: error })),
     };
   });
-  const layout = frame(options);
-  const xaxis = { ...layout.xaxis, type: 'category' as const };
-  return { data, layout: { ...layout, xaxis, barmode: 'group', bargap: 0.3, showlegend: groups.length > 1 } };
+  const bars = { ...baseLayout(options.title), barmode: 'group' as const, bargap: 0.3, showlegend: groups.length > 1 };
+  const labelAxis = { ...axis(options.x), type: 'category' as const, showgrid: false };
+  const valueAxis = axis(options.y);
+  if (!horizontal) return { data, layout: { ...bars, xaxis: labelAxis, yaxis: valueAxis } };
+  const height = 110 + labels.length * Math.max(1, groups.length) * 34;
+  return { data, layout: { ...bars, height, xaxis: valueAxis, yaxis: { ...labelAxis, autorange: 'reversed' } } };
 }
 
 export interface Point {

@@ -24,6 +24,8 @@ export interface ImageGridOptions {
 }
 
 const GAP = 2;
+/** Small images are enlarged to about this many pixels with hard edges; viewers would blur them. */
+const MIN_PIXELS = 96;
 /** Space for a label above its tile, in tile heights. */
 const LABEL_SHARE = 0.22;
 
@@ -48,7 +50,7 @@ export function imageGridFigure(tiles: readonly Tile[], options: ImageGridOption
     return { tile, x: (index % columns) * stepX, y: Math.floor(index / columns) * stepY };
   });
   const images = tilesAt.map(({ tile, x, y }) => ({
-    source: `data:image/png;base64,${encodePng(toBytes(tile, options.range), width, height).toString('base64')}`,
+    source: tileSource(tile, options.range),
     x,
     y: y + labelHeight,
     sizex: width,
@@ -76,15 +78,33 @@ export function imageGridFigure(tiles: readonly Tile[], options: ImageGridOption
     ...baseLayout(options.title),
     images,
     annotations,
-    height: Math.round(Math.min(900, Math.max(160, (totalY / totalX) * 640))) + (options.title ? 64 : 24),
+    height: Math.round(Math.min(900, Math.max(160, (totalY / totalX) * 640))) + (options.title ? 72 : 32),
     xaxis: { ...hidden, range: [0, totalX], constrain: 'domain' },
     yaxis: { ...hidden, range: [totalY, 0], scaleanchor: 'x', constrain: 'domain' },
-    margin: { t: options.title ? 48 : 8, r: 8, b: 8, l: 8 },
+    margin: { t: options.title ? 48 : 8, r: 8, b: 16, l: 8 },
     showlegend: false,
   };
   // Plotly lays out axes only where a trace uses them.
   const corners = { type: 'scatter' as const, mode: 'markers' as const, x: [0, totalX], y: [0, totalY] };
   return { data: [{ ...corners, marker: { opacity: 0 }, hoverinfo: 'skip' }], layout };
+}
+
+function tileSource(tile: Tile, range: ImageGridOptions['range']): string {
+  const { width, height } = tile;
+  const factor = Math.max(1, Math.ceil(MIN_PIXELS / Math.max(width, height)));
+  const rgb = enlarged(toBytes(tile, range), width, height, factor);
+  return `data:image/png;base64,${encodePng(rgb, width * factor, height * factor).toString('base64')}`;
+}
+
+function enlarged(rgb: Uint8Array, width: number, height: number, factor: number): Uint8Array {
+  const large = new Uint8Array(rgb.length * factor * factor);
+  for (let y = 0, to = 0; y < height * factor; y++) {
+    for (let x = 0; x < width * factor; x++, to += 3) {
+      const from = 3 * (Math.floor(y / factor) * width + Math.floor(x / factor));
+      large.set(rgb.subarray(from, from + 3), to);
+    }
+  }
+  return large;
 }
 
 function toBytes({ pixels, width, height }: Tile, [low, high]: readonly [number, number] = [0, 1]): Uint8Array {

@@ -1,6 +1,7 @@
 // Figures (plotly JSON) and tables. Nothing is drawn here: notebooks, the report and the browser do that.
 export {
   type Bars,
+  type BarsOptions,
   type Better,
   barsFigure,
   type Curve,

@@ -43,7 +43,7 @@ export interface AxisOptions {
 /** One axis in the common look. */
 export function axis({ label, log, percent }: AxisOptions = {}): NonNullable<Layout['xaxis']> {
   return {
-    title: { text: label ?? '', standoff: 10 },
+    ...(label && { title: { text: label, standoff: 10, font: { size: 13 } } }),
     type: log ? 'log' : '-',
     ...(percent && { tickformat: '.0%' }),
     automargin: true,
@@ -65,7 +65,7 @@ export function baseLayout(title: string | undefined): Partial<Layout> {
     font: { family: 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif', size: 13, color: INK },
     colorway: [...PALETTE],
     margin: { t: title ? 48 : 16, r: 16, b: 48, l: 56 },
-    legend: { orientation: 'h', x: 0, y: -0.2, yanchor: 'top' },
+    legend: { orientation: 'h', x: 0, xref: 'paper', y: 0.01, yref: 'container', yanchor: 'bottom' },
     hoverlabel: { namelength: -1 },
   };
 }

@@ -1,6 +1,10 @@
 // Notebooks as recipes: what they report with, how they are run, and what is made of their runs.
+export { type Comparison, compareRuns, readableTable } from './compare.js';
+export { renderComparison } from './compareReport.js';
 export { type Check, type Contract, PROFILES, type Profile } from './contract.js';
+export { type ExportOptions, exportFigures } from './exportFigures.js';
 export { junitXml } from './junit.js';
+export { type JupyterLab, startJupyterLab } from './jupyterLab.js';
 export { Lab, type LabOptions, openLab, type SeriesOptions } from './lab.js';
 export { writeText } from './notebook.js';
 export { type Json, type Parameters, parseAssignments } from './parameters.js';

@@ -123,6 +123,8 @@ export class Runner {
     const { runDir, profile, parameters, earlier } = this.#plan;
     const env = {
       ...process.env,
+      // The kernel runs on this very node, whatever else the PATH offers.
+      PATH: [path.dirname(process.execPath), process.env['PATH']].join(path.delimiter),
       [ENV.runDir]: runDir,
       [ENV.profile]: profile,
       [ENV.parameters]: JSON.stringify(parameters),

@@ -1,0 +1,113 @@
+// Figures as image files, drawn by a headless Chromium through playwright-core; no network.
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { writeFileAtomic } from '../checkpoint/index.js';
+import { VitlabError } from '../errors.js';
+import type { Figure } from '../plot/index.js';
+import { ROOT } from './provenance.js';
+import { FILES, readJson, readRun } from './runFolder.js';
+
+export interface ExportOptions {
+  readonly format: 'png' | 'svg';
+  /** In CSS pixels; the height is the figure's own where it has one. */
+  readonly width: number;
+  readonly height: number;
+  /** Pixels of a PNG per CSS pixel. */
+  readonly scale: number;
+  /** Default: beside the figures in the run folder. */
+  readonly outDir?: string;
+}
+
+const CHROMIUMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'] as const;
+
+const PAPER = { paper_bgcolor: '#ffffff', plot_bgcolor: '#ffffff', font: { color: '#1b1f24' } };
+
+/**
+ * Draws every figure of a run on white. Returns the files in the order of the figures.
+ * @throws VitlabError where the run has no figures, or no browser can be started.
+ */
+export async function exportFigures(runDir: string, options: ExportOptions): Promise<readonly string[]> {
+  const { records } = readRun(runDir);
+  const names = (records?.items ?? []).flatMap((item) => (item.kind === 'figure' ? [item.name] : []));
+  if (names.length === 0) throw new VitlabError(`${runDir} has no figures: its notebook called no lab.plot(…).`);
+  const outDir = options.outDir ?? path.join(runDir, FILES.figures);
+  const browser = await launch();
+  try {
+    const page = await (await browser.newContext({ offline: true })).newPage();
+    await page.setContent('<!doctype html><div id="figure"></div>');
+    await page.addScriptTag({ path: path.join(ROOT, 'node_modules', 'plotly.js-dist-min', 'plotly.min.js') });
+    const files: string[] = [];
+    for (const name of names) {
+      const figure = readJson(runDir, FILES.figures, `${name}.json`) as Figure;
+      const [drawn, size] = [onPaper(figure), sizeOf(figure, options)].map((value) => JSON.stringify(value));
+      const uri = String(await page.evaluate(`Plotly.toImage(${drawn}, ${size})`));
+      const file = path.join(outDir, `${name}.${options.format}`);
+      writeFileAtomic(file, [bytesOf(uri)]);
+      files.push(file);
+    }
+    return files;
+  } finally {
+    await browser.close();
+  }
+}
+
+function sizeOf({ layout }: Figure, { format, width, height, scale }: ExportOptions) {
+  return { format, width, height: layout?.height ?? height, scale };
+}
+
+function onPaper({ data, layout = {} }: Figure): Figure {
+  return { data, layout: { ...layout, ...PAPER, font: { ...layout.font, ...PAPER.font } } };
+}
+
+function bytesOf(uri: string): Buffer {
+  const comma = uri.indexOf(',');
+  const body = uri.slice(comma + 1);
+  return uri.slice(0, comma).endsWith(';base64') ? Buffer.from(body, 'base64') : Buffer.from(decodeURIComponent(body));
+}
+
+/** The part of playwright-core's API that is used; its own declarations would be checked with every notebook. */
+interface Browser {
+  newContext(options: { offline: boolean }): Promise<{ newPage(): Promise<Page> }>;
+  close(): Promise<void>;
+}
+interface Page {
+  setContent(html: string): Promise<void>;
+  addScriptTag(script: { path: string }): Promise<unknown>;
+  evaluate(expression: string): Promise<unknown>;
+}
+interface Playwright {
+  chromium: { launch(options: { executablePath: string; args: readonly string[] }): Promise<Browser> };
+}
+
+async function launch(): Promise<Browser> {
+  const executablePath = chromiumPath();
+  try {
+    return await playwright().chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  } catch (error) {
+    if (error instanceof VitlabError) throw error;
+    const reason = (error as Error).message.split('\n')[0];
+    throw new VitlabError(`${executablePath} could not be started: ${reason}`, { cause: error });
+  }
+}
+
+function playwright(): Playwright {
+  try {
+    return createRequire(__filename)('playwright-core') as Playwright;
+  } catch (error) {
+    throw new VitlabError('Images need the npm package playwright-core: run npm ci --ignore-scripts.', {
+      cause: error,
+    });
+  }
+}
+
+function chromiumPath(): string {
+  const named = process.env['CHROMIUM'];
+  const candidates: readonly string[] = named ? [named] : CHROMIUMS;
+  const found = candidates.find((file) => fs.existsSync(file));
+  if (found) return found;
+  throw new VitlabError(
+    `Images are drawn by Chromium, but there is none at ${candidates.join(', ')}. ` +
+      'Install it (Debian, Ubuntu: apt-get install chromium), or set CHROMIUM to its path.',
+  );
+}

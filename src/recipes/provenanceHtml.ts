@@ -1,0 +1,39 @@
+// Where a run came from, as a list that people can read.
+import { escapeHtml } from '../plot/index.js';
+import { durationText } from './progress.js';
+import type { Provenance } from './runFolder.js';
+
+/** A definition list of everything in provenance.json that the head of the report does not say. */
+export function provenanceHtml(provenance: Provenance): string {
+  const { git, engine, machine, seed, versions, data, startedAt, finishedAt, seconds, earlierAttempts } = provenance;
+  const rows: [string, string | undefined][] = [
+    ['Code', git ? `${git.commit}${git.dirty ? ', with uncommitted changes' : ''}` : 'not in a git working tree'],
+    ['Engine', engine ? `${engine.name} ${engine.version}, ${engine.device}` : 'not recorded'],
+    ['Machine', `${machine.cpu}, ${machine.cores} cores, ${memoryText(machine.memoryBytes)}, ${machine.platform}`],
+    [
+      'Versions',
+      Object.entries(versions)
+        .map((entry) => entry.join(' '))
+        .join(', '),
+    ],
+    ['Seed', seed === null ? undefined : String(seed)],
+    ['Data', data.map(({ name, checksum }) => `${name} (${checksum})`).join(', ') || undefined],
+    ['Started', startedAt],
+    ['Ended', finishedAt ?? undefined],
+    ['Duration', seconds === null ? undefined : durationText(seconds)],
+    ['Peak memory', provenance.peakMemoryBytes === null ? undefined : memoryText(provenance.peakMemoryBytes)],
+    [
+      'Earlier attempts',
+      earlierAttempts.map((attempt) => `${attempt.status} after ${durationText(attempt.seconds)}`).join(', ') ||
+        undefined,
+    ],
+    ['Exit status', provenance.exitCode === null ? undefined : String(provenance.exitCode)],
+  ];
+  const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
+  return `<dl>${known.map(([term, text]) => `<dt>${term}</dt><dd>${escapeHtml(text)}</dd>`).join('\n')}</dl>`;
+}
+
+/** `512 MB`, `1.4 GB`. */
+export function memoryText(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
