@@ -11,6 +11,10 @@ interface Entry {
 
 /** Every command, in the order of the help page. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  doctor: {
+    summary: 'say what works here, what is missing and how to get it',
+    load: () => (require('./doctor.js') as typeof import('./doctor.js')).doctorCommand(),
+  },
   run: {
     summary: 'execute notebooks headless and check the metrics they expect',
     load: () => (require('./run.js') as typeof import('./run.js')).runCommand(),

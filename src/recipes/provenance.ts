@@ -52,15 +52,12 @@ function packageVersion(folder: string): string {
   return (JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** The TensorFlow of .venv, from the name of its metadata folder. */
+/** The TensorFlow that the set-up unpacked, from the name of its metadata folder. */
 function tensorflowWheel(): string | undefined {
-  const lib = path.join(ROOT, '.venv', 'lib');
-  if (!fs.existsSync(lib)) return undefined;
+  const folder = path.join(ROOT, '.vitlab', 'tensorflow');
+  if (!fs.existsSync(folder)) return undefined;
   return fs
-    .readdirSync(lib)
-    .map((python) => path.join(lib, python, 'site-packages'))
-    .filter((site) => fs.existsSync(site))
-    .flatMap((site) => fs.readdirSync(site))
+    .readdirSync(folder)
     .map((entry) => /^tensorflow(?:_cpu)?-(.+)\.dist-info$/.exec(entry)?.[1])
     .find((version) => version !== undefined);
 }
