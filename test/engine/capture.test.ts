@@ -120,6 +120,34 @@ describe('Program', () => {
     program.dispose();
   });
 
+  it('tells variables apart that were given the same values', () => {
+    const first = tf.variable(tf.tensor1d([1, 2]));
+    const second = tf.variable(first.clone());
+    const program = new Program().define('step', ({ x }) => {
+      second.assign(tf.add(second, x!) as tf.Tensor1D);
+      return { first: tf.mul(first, 1), second: tf.mul(second, 1) };
+    });
+    for (let i = 1; i <= 3; i++) {
+      const out = program.run('step', { x: tf.tensor1d([10, 20]) });
+      assert.deepEqual(
+        [values(out['first']!), values(out['second']!)],
+        [
+          [1, 2],
+          [1 + 10 * i, 2 + 20 * i],
+        ],
+      );
+    }
+    program.pull();
+    assert.deepEqual(
+      [values(first), values(second)],
+      [
+        [1, 2],
+        [31, 62],
+      ],
+    );
+    program.dispose();
+  });
+
   it('infers the types that tfjs-node leaves open', () => {
     const step: Step = ({ labels, x }) => ({ a: tf.expandDims(labels!, 1), b: tf.expandDims(tf.greater(x!, 2), 0) });
     const program = new Program().define('step', step);

@@ -46,6 +46,22 @@ interface EngineState {
 const registeredVariables = (): Variable[] =>
   Object.values((tf.engine() as unknown as EngineState).state.registeredVariables);
 
+/**
+ * Gives variables that share their values (one was assigned a clone of the other) values of their own: a tensor that a
+ * step reads must tell which variable it is.
+ */
+function separate(variables: readonly Variable[]): void {
+  const owners = new Set<object>();
+  for (const variable of variables) {
+    if (owners.has(variable.dataId)) {
+      const copy = tf.tensor(variable.dataSync().slice(), variable.shape, variable.dtype);
+      variable.assign(copy);
+      copy.dispose();
+    }
+    owners.add(variable.dataId);
+  }
+}
+
 /** Types that tfjs-node leaves to TensorFlow's eager runtime to infer, as the input that has the type. */
 const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = { ExpandDims: { T: 0, Tdim: 1 } };
 
@@ -66,6 +82,7 @@ export class Recorder {
    */
   record(name: string, step: (inputs: Tensors) => Tensors, inputs: Tensors): Recording {
     this.backend.getInputTensorIds(Object.values(inputs)); // values that wait in JavaScript are made tensors now
+    separate(registeredVariables());
     const before = new Map(registeredVariables().map((variable) => [variable, variable.clone()]));
     const session = new RecordingSession(this, this.backend, name, inputs, [...before.keys()]);
     const outputs = new Map<string, string>();
