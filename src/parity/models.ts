@@ -4,7 +4,7 @@ import { VisionTransformer, type ViTConfig } from '../models/index.js';
 import type { CaseRunner } from './case.js';
 import { runClassifier } from './modelRun.js';
 import { mocoKinds } from './models/moco.js';
-import { namedAsTimm, size } from './models/shared.js';
+import { namedAsTimm, ratioFor, size } from './models/shared.js';
 import { swinKinds } from './models/swin.js';
 
 /** The configuration of a ViT in timm's names. */
@@ -62,7 +62,7 @@ const torchvisionViT: CaseRunner = (parityCase, check) => {
     depth: config.num_layers,
     numHeads: config.num_heads,
     numClasses: config.num_classes,
-    mlpRatio: config.mlp_dim / config.hidden_dim,
+    mlpRatio: ratioFor(config.mlp_dim, config.hidden_dim),
     normEps: config.norm_eps,
     representationSize: config.representation_size,
   });

@@ -6,6 +6,9 @@ import type { ParityCase } from '../case.js';
 /** One number for both directions, or [vertical, horizontal]. */
 export const size = z.union([z.number(), z.tuple([z.number(), z.number()])]);
 
+/** An `mlpRatio` that gives exactly this width: the model rounds down what it multiplies. */
+export const ratioFor = (width: number, dim: number): number => (width + 0.5) / dim;
+
 /** How a model with timm's names finds its weights in a case with any known naming. */
 export function namedAsTimm(parityCase: ParityCase): { rename: (name: string) => string; computed: string[] } {
   const weights = parityCase.tensors('weights');
