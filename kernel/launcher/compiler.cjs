@@ -2,9 +2,15 @@
 // checks every imported file again for every cell, watches files through the operating system and drops source
 // maps; it takes all of this from the TypeScript module it loads, so that module's exports are replaced here.
 const fs = require('node:fs');
+const path = require('node:path');
 const { createRequire } = require('node:module');
+const { rest, toCommonJs } = require('./transpile.cjs');
+const { Verdicts } = require('./verdicts.cjs');
 
 const tslabRequire = createRequire(require.resolve('tslab/package.json'));
+/** tslab's names for a cell's text and for its output folder. */
+const CELL_FILE = '__tslab__.ts';
+const OUT_DIR = 'outDir';
 const CANNOT_FIND_MODULE = new Set([2307, 2792]);
 const INLINE_MAP = /\n?\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/;
 const FILE_MAP = /\n?\/\/# sourceMappingURL=\S+\s*$/;
@@ -14,6 +20,11 @@ const ts = tslabRequire(typescriptId);
 const files = watchOnDemand();
 let builder;
 let registerMaps;
+let verdicts;
+/** Files that were without errors, at one time, together with all that they depend on; a changed file is a new object. */
+let clean = new Set();
+/** Texts that are CommonJS already. */
+const finished = new Set();
 
 // Before any part of tslab is loaded.
 require.cache[typescriptId].exports = {
@@ -24,18 +35,19 @@ require.cache[typescriptId].exports = {
     const { afterProgramCreate } = host;
     host.afterProgramCreate = (program) => {
       builder = program;
-      afterProgramCreate(program);
+      afterProgramCreate({ ...program, emit: (file, write, ...rest) => emit(program, file, write, rest) });
     };
     return ts.createWatchProgram(host);
   },
-  getPreEmitDiagnosticsOfFiles: incrementalDiagnostics(),
-  transpileModule: transpileWithMaps,
+  getPreEmitDiagnosticsOfFiles: diagnose,
+  transpileModule: toCommonJsStep,
 };
 
 /** The compiler of this process. `maps` is told the source maps of every JavaScript text that comes out. */
-function createCompiler(maps) {
+function createCompiler(root, maps) {
   const { createConverter } = tslabRequire('./dist/converter.js');
-  registerMaps = (text, encoded) => maps.add(text, encoded);
+  registerMaps = (text, steps) => maps.add(text, steps);
+  verdicts = new Verdicts(root, JSON.stringify([ts.version, projectOptions({})]));
 
   let converter = createConverter({ isJS: false, isBrowser: false });
   let missingModule = false;
@@ -57,6 +69,8 @@ function createCompiler(maps) {
     convert(declarations, code) {
       const converted = current().convert(declarations, code);
       remember(converted.diagnostics);
+      verdicts.save();
+      if (converted.sideOutputs) rest();
       return converted;
     },
     addModule(name, code, metadata) {
@@ -113,42 +127,65 @@ function watchOnDemand() {
   };
 }
 
-/** The errors of the cell and of the files it imports; a file that was clean is checked again when it or one of the
- * files it depends on has changed. Declarations are only needed of the cell, so imported files are not asked for theirs. */
-function incrementalDiagnostics() {
-  const cleanWith = new WeakMap();
-  const flatten = (diagnostic) => ({
+/**
+ * The errors of the cell and of the files it imports. A file that was clean is only looked at again when it or a file it
+ * depends on has changed. Imported files are not asked for declarations: only the cell's are needed.
+ */
+function diagnose(program, [cell, ...imported]) {
+  const found = [...ts.getPreEmitDiagnostics(program, cell)];
+  const sources = sourcesOf(program, cell).filter((file) => file !== cell);
+  if (!sources.every((file) => clean.has(file))) found.push(...diagnoseImported(program, imported, sources));
+  return found.map((diagnostic) => ({
     ...diagnostic,
     messageText: ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'),
-  });
-  return (program, [cell, ...imported]) => {
-    const found = [...ts.getPreEmitDiagnostics(program, cell)];
-    for (const file of imported) {
-      const known = cleanWith.get(file);
-      if (known?.every((source) => program.getSourceFileByPath(source.resolvedPath) === source)) continue;
-      const errors = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)];
-      found.push(...errors);
-      if (errors.length > 0) continue;
-      const sources = builder
-        .getAllDependencies(file)
-        .filter((name) => !name.endsWith('.d.ts'))
-        .map((name) => program.getSourceFile(name))
-        .filter((source) => source !== undefined);
-      cleanWith.set(file, sources);
-    }
-    return found.map(flatten);
-  };
+  }));
 }
 
-/** `ts.transpileModule` for tslab's second step (modules to CommonJS), which registers both steps' source maps. */
-function transpileWithMaps(js, options) {
-  const toModule = INLINE_MAP.exec(js)?.[1];
+function diagnoseImported(program, imported, sources) {
+  const found = [];
+  for (const file of imported) {
+    const verdict = verdicts.name(file.fileName, sourcesOf(program, file));
+    if (verdicts.has(verdict)) continue;
+    const errors = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)];
+    if (errors.length === 0) verdicts.add(verdict);
+    else found.push(...errors);
+  }
+  if (found.length === 0) {
+    const current = [...clean].every((file) => program.getSourceFile(file.fileName) === file);
+    clean = new Set(current ? [...clean, ...sources] : sources);
+  }
+  return found;
+}
+
+/** The project's files that a file depends on, itself included. */
+function sourcesOf(program, file) {
+  return builder
+    .getAllDependencies(file)
+    .filter((name) => !name.includes('/node_modules/'))
+    .map((name) => program.getSourceFile(name))
+    .filter((source) => source !== undefined);
+}
+
+/** Emits a cell as tslab does, and an imported file at once in its final form. */
+function emit(program, file, write, rest) {
+  if (path.basename(file.fileName) === CELL_FILE) return program.emit(file, write, ...rest);
+  const { code, map } = toCommonJs(file.text, file.fileName);
+  registerMaps(code, [map]);
+  finished.add(code);
+  const script = path.relative(process.cwd(), file.fileName).replace(/\.[jt]sx?$/, '.js');
+  return write(path.join(OUT_DIR, script), code);
+}
+
+/** In the place of `ts.transpileModule`: tslab's second step, from modules to CommonJS. Registers both steps' maps. */
+function toCommonJsStep(js, options) {
+  if (finished.delete(js)) return { outputText: js };
+  const toModule = INLINE_MAP.exec(js)?.[1] ?? '';
   const result = ts.transpileModule(js.replace(INLINE_MAP, ''), {
     ...options,
     compilerOptions: { ...options.compilerOptions, sourceMap: true, noImplicitUseStrict: false },
   });
   const outputText = result.outputText.replace(FILE_MAP, '');
-  registerMaps(outputText, { toModule, toCommonJs: result.sourceMapText });
+  registerMaps(outputText, [result.sourceMapText, Buffer.from(toModule, 'base64').toString()]);
   return { ...result, outputText };
 }
 

@@ -13,7 +13,7 @@ async function start({ root, connectionFile }) {
   process.chdir(root);
   const connection = JSON.parse(fs.readFileSync(connectionFile, 'utf8'));
   const maps = new SourceMaps(root);
-  const compiler = createCompiler(maps);
+  const compiler = createCompiler(root, maps);
   const modules = new Modules(root, maps);
   const guard = new Guard();
   const executor = new Executor({ compiler, modules, maps, guard });

@@ -10,7 +10,7 @@ const MAX_CAUSES = 5;
 
 class SourceMaps {
   #root;
-  /** JavaScript text → the maps of the two steps that made it. */
+  /** JavaScript text → the maps (JSON) of the steps that made it, the last step first. */
   #ofText = new Map();
   /** Script name as V8 knows it → { text, name, linesBefore }. */
   #scripts = new Map();
@@ -19,24 +19,21 @@ class SourceMaps {
     this.#root = root;
   }
 
-  add(text, encoded) {
-    this.#ofText.set(text, encoded);
+  add(text, steps) {
+    this.#ofText.set(text, steps);
   }
 
   /** Says which text runs under `script`, the name to show for it, and how many lines the compiler put before it. */
   register(script, text, name, linesBefore = 0) {
-    const encoded = this.#ofText.get(text);
-    this.#ofText.delete(text);
-    if (encoded) this.#scripts.set(script, { encoded, name, linesBefore });
+    const steps = this.#ofText.get(text);
+    if (steps) this.#scripts.set(script, { steps, name, linesBefore });
   }
 
   /** `script:line:column` of running JavaScript as `name:line:column` of its source (both count from 1). */
   describe(script, line, column) {
     const known = this.#scripts.get(script);
     if (!known) return `${this.#shorten(script)}:${line}:${column}`;
-    known.maps ??= [JSON.parse(known.encoded.toCommonJs), decode(known.encoded.toModule)].map(
-      (map) => new SourceMap(map),
-    );
+    known.maps ??= known.steps.map((step) => new SourceMap(JSON.parse(step)));
     let position = { originalLine: line - 1, originalColumn: column - 1 };
     for (const map of known.maps) {
       position = map.findEntry(position.originalLine, position.originalColumn);
@@ -66,8 +63,6 @@ class SourceMaps {
     };
   }
 }
-
-const decode = (base64) => JSON.parse(Buffer.from(base64, 'base64').toString());
 
 /** The TypeScript (or JavaScript) file that compiled to `script`. */
 function sourceOf(script) {

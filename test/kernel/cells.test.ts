@@ -1,5 +1,6 @@
 // Cells: their working directory, their types, their values, and the errors they throw.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { Kernel } from '../../src/kernel/index.js';
@@ -204,6 +205,43 @@ describe('imported modules', () => {
         assert.equal(stream(await kernel.execute(code)), '1 1\n', 'nothing has changed');
         write({ 'src/math.ts': files['src/math.ts'].replace('=> 1', '=> 100 + 1') });
         assert.equal(stream(await kernel.execute(code)), '101 2\n', 'also through the module that re-exports it');
+      }),
+    );
+  });
+
+  it('are not checked again by a later kernel, unless they or what they depend on has changed', async () => {
+    const files = {
+      'src/base.ts': 'export const base = 1;\n',
+      'src/index.ts': "import { base } from './base.js';\nexport const next: number = base + 1;\n",
+    };
+    const code = "import { next } from './src/index.js';\nnext";
+    await withProject(files, async ({ root, specDir, write }) => {
+      const once = () => withKernel({ specDir }, (kernel) => kernel.execute(code));
+      const verdicts = () => JSON.parse(readFileSync(`${root}/.vitlab/kernel-checked.json`, 'utf8')) as string[];
+      assert.equal(stream(await once()), '2\n');
+      assert.equal(verdicts().length, 2);
+      assert.equal(stream(await once()), '2\n');
+      assert.equal(verdicts().length, 2);
+      write({ 'src/base.ts': 'export const base = [1];\n' });
+      assert.match((await once()).error?.evalue ?? '', /src\/index\.ts:2:\d+ - Operator '\+' cannot be applied/);
+    });
+  });
+
+  it('know their place, and may import at run time', async () => {
+    const files = {
+      'src/sub/place.ts': [
+        "import type { Late } from '../late.js';",
+        'export const place = [__dirname, __filename];',
+        "export const late = async (): Promise<Late> => (await import('../late.js')).late;",
+      ].join('\n'),
+      'src/late.ts': "export type Late = 'late';\nexport const late: Late = 'late';\n",
+    };
+    await withProject(files, ({ root, specDir }) =>
+      withKernel({ specDir }, async (kernel) => {
+        const result = await kernel.execute(
+          "import { late, place } from './src/sub/place.js';\nconsole.log(place.join(' '), await late());",
+        );
+        assert.equal(stream(result), `${root}/src/sub ${root}/src/sub/place.ts late\n`);
       }),
     );
   });
