@@ -16,7 +16,10 @@ export const adaptFormerOptions = z.strictObject({
   bottleneck: z.int().positive().default(64),
   /** Dropout between ReLU and up-projection. */
   dropout: z.number().min(0).lt(1).default(0.1),
-  /** Drops in evaluation too, which is what the write-up's call of Paddle's functional dropout does. */
+  /**
+   * Drops in evaluation too, which is what the write-up's call of Paddle's functional dropout does. Every pass then needs
+   * a context with a random key.
+   */
   alwaysDrop: z.boolean().default(false),
   /** False trains the whole network: the write-up's control group. */
   freeze: z.boolean().default(true),
