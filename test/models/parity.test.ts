@@ -35,9 +35,10 @@ describe('models against the references', () => {
 
 describe('models on other engines', () => {
   for (const [engine, only, count] of [
-    ['cpu', 'swin-*-small-map', 3],
     ['cpu', 'moco-conv*', 2],
-    ['wasm', 'moco-convstem-train', 1],
+    ['wasm', 'moco-conv*', 2],
+    ['wasm', 'swin-*-small-map', 3],
+    ['wasm', 'vit-*', 2],
   ] as const) {
     it(`${engine}: ${only}`, () => {
       const { stdout, stderr } = spawnSync(
