@@ -7,11 +7,8 @@ export * from './kernel/index.js';
 export * from './models/index.js';
 export * from './nn/index.js';
 export * from './plot/index.js';
+export * from './pretrain/index.js';
 export * from './random/index.js';
 export * from './recipes/index.js';
 export * from './train/index.js';
 export * from './tuning/index.js';
-
-// names that two rooms have: a notebook means these
-export type { Batch, Interpolation } from './data/index.js';
-export type { FitOptions } from './train/index.js';

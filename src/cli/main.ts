@@ -47,6 +47,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'list, download and verify data sets',
     load: () => (require('./data.js') as typeof import('./data.js')).dataCommand(),
   },
+  bench: {
+    summary: 'measure this build against PyTorch on this machine',
+    load: () => (require('./bench.js') as typeof import('./bench.js')).benchCommand(),
+  },
   parity: {
     summary: 'run fixture cases against this build',
     load: () => (require('./parity.js') as typeof import('./parity.js')).parityCommand(),

@@ -127,12 +127,14 @@ class Machine {
   private step(opcode: number): void {
     const { reader } = this;
     switch (opcode) {
-      case 0x80: { // PROTO
+      case 0x80: {
+        // PROTO
         const protocol = reader.uint8();
         if (protocol > MAX_PROTOCOL) this.fail(`it is of protocol ${protocol}; 0 to ${MAX_PROTOCOL} are known`);
         return;
       }
-      case 0x95: { // FRAME
+      case 0x95: {
+        // FRAME
         const length = reader.length64();
         if (length > reader.remaining) this.fail(`a frame of ${length} bytes passes the end of the file`);
         return;
@@ -158,12 +160,14 @@ class Machine {
       case 0x6c: // LIST
         this.push(this.popMark());
         return;
-      case 0x61: { // APPEND
+      case 0x61: {
+        // APPEND
         const item = this.pop();
         this.list().push(item);
         return;
       }
-      case 0x65: { // APPENDS
+      case 0x65: {
+        // APPENDS
         const items = this.popMark();
         const list = this.list();
         for (const item of items) list.push(item);
@@ -190,13 +194,15 @@ class Machine {
       case 0x64: // DICT
         this.push(this.setItems(new Map(), this.popMark()));
         return;
-      case 0x73: { // SETITEM
+      case 0x73: {
+        // SETITEM
         const value = this.pop();
         const key = this.pop();
         this.setItems(this.dictionary(), [key, value]);
         return;
       }
-      case 0x75: { // SETITEMS
+      case 0x75: {
+        // SETITEMS
         const items = this.popMark();
         this.setItems(this.dictionary(), items);
         return;
@@ -204,7 +210,8 @@ class Machine {
       case 0x8f: // EMPTY_SET
         this.push(new Set());
         return;
-      case 0x90: { // ADDITEMS
+      case 0x90: {
+        // ADDITEMS
         const items = this.popMark();
         const set = this.top();
         if (!(set instanceof Set)) this.fail('it adds members to something that is no set');
@@ -240,36 +247,42 @@ class Machine {
       case 0x63: // GLOBAL
         this.push(this.resolve(reader.shortLine(), reader.shortLine()));
         return;
-      case 0x93: { // STACK_GLOBAL
+      case 0x93: {
+        // STACK_GLOBAL
         const name = this.pop();
         const module = this.pop();
         this.push(this.resolve(module, name));
         return;
       }
-      case 0x69: { // INST
+      case 0x69: {
+        // INST
         const maker = this.resolve(reader.shortLine(), reader.shortLine());
         this.call(maker, Tuple.make(this.popMark()));
         return;
       }
-      case 0x6f: { // OBJ
+      case 0x6f: {
+        // OBJ
         const [maker, ...args] = this.popMark();
         this.call(maker, Tuple.make(args));
         return;
       }
       case 0x52: // REDUCE
-      case 0x81: { // NEWOBJ
+      case 0x81: {
+        // NEWOBJ
         const args = this.pop();
         this.call(this.pop(), args);
         return;
       }
-      case 0x92: { // NEWOBJ_EX
+      case 0x92: {
+        // NEWOBJ_EX
         const keywords = this.pop();
         const args = this.pop();
         if (!(keywords instanceof Map)) this.fail('keyword arguments are no dictionary');
         this.call(this.pop(), args, keywords);
         return;
       }
-      case 0x62: { // BUILD
+      case 0x62: {
+        // BUILD
         const state = this.pop();
         this.build(this.top(), state);
         return;

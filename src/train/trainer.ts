@@ -14,7 +14,7 @@ import { type EpochRecord, loadState, type Position, START, saveState } from './
 import { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 
 /** Labelled images, NHWC float32. */
-export interface Batch {
+export interface LabelledBatch {
   images: Float32Array;
   /** `[n, height, width, channels]` */
   shape: readonly [number, number, number, number];
@@ -26,7 +26,7 @@ export interface BatchSource {
   readonly batchSize: number;
   /** Batches of an epoch. */
   readonly batches: number;
-  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<Batch>;
+  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<LabelledBatch>;
 }
 
 export interface FitOptions extends TrainStepOptions {
@@ -162,7 +162,7 @@ class Run {
 
   private waiting = 0;
 
-  private update(batch: Batch): void {
+  private update(batch: LabelledBatch): void {
     const { seed } = this.options;
     const { position } = this;
     const learningRate = this.learningRate(position.step);
@@ -326,7 +326,10 @@ async function runEvaluation(
 }
 
 /** A batch filled up to `size` rows, with a mask that says which rows are examples. */
-function padded({ images, shape, labels }: Batch, size: number): Record<'images' | 'labels' | 'mask', tf.Tensor> {
+function padded(
+  { images, shape, labels }: LabelledBatch,
+  size: number,
+): Record<'images' | 'labels' | 'mask', tf.Tensor> {
   const [count, ...rest] = shape;
   const pixels = rest.reduce((a, b) => a * b, 1);
   const filled = <T extends Float32Array | Int32Array>(target: T, values: T): T => {

@@ -66,7 +66,8 @@ export async function fuzz(seed: number, rounds: number, place: string): Promise
     for (const error of outcomes) {
       if (error !== undefined && !(error instanceof CheckpointError)) fail(`not a typed error: ${String(error)}`);
     }
-    const count = (report.outcomes[sample.format] ??= { read: 0, refused: 0 });
+    report.outcomes[sample.format] ??= { read: 0, refused: 0 };
+    const count = report.outcomes[sample.format]!;
     if (outcomes[0] === undefined) count.read++;
     else count.refused++;
   }

@@ -1,6 +1,6 @@
 // A small, fast classification problem for tests: the class is the quadrant that is bright in each 4 × 4 patch.
 import { Rng } from '../../src/random/index.js';
-import type { Batch, BatchSource } from '../../src/train/index.js';
+import type { BatchSource, LabelledBatch } from '../../src/train/index.js';
 
 /** Batches of `[batchSize, 8, 8, 3]` images of four classes, drawn from (seed, epoch, batch). */
 export function quadrants({
@@ -14,7 +14,7 @@ export function quadrants({
   seed?: number;
   lastBatch?: number;
 } = {}): BatchSource {
-  const make = (epoch: number, index: number): Batch => {
+  const make = (epoch: number, index: number): LabelledBatch => {
     const rng = new Rng(seed, `quadrants/${epoch}`, index);
     const count = index === batches - 1 ? lastBatch : batchSize;
     const labels = Int32Array.from({ length: count }, () => rng.integer(4));

@@ -1,0 +1,89 @@
+// `vitlab bench`: our layers against PyTorch's on this machine, interleaved, a JSON line a row.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import sharp from 'sharp';
+import { type Measurement, measure } from '../../bench/measure.js';
+import { type DataRow, MATMULS, SUITES } from '../../bench/rows.js';
+import { openDataset } from '../data/index.js';
+
+interface Flags {
+  readonly suite: keyof typeof SUITES | 'all';
+  readonly torch?: string;
+  readonly quick?: boolean;
+  readonly out?: string;
+}
+
+const ROUNDS = { quick: 5, full: 9 };
+
+/** The `bench` command. */
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description('measure this build against PyTorch on this machine, interleaved')
+    .addOption(
+      new Option('--suite <name>', 'what to measure').choices(['train', 'infer', 'data', 'all']).default('all'),
+    )
+    .option('--torch <python>', 'a Python with torch, torchvision and timm (npm run bench:peers makes one)')
+    .option('--quick', 'fewer rows and rounds')
+    .option('--out <file>', 'also write the rows and the machine to this JSON file')
+    .action(run);
+}
+
+async function run({ suite, torch, quick = false, out }: Flags): Promise<void> {
+  const load = os.loadavg()[0]!;
+  if (load > 0.5)
+    console.error(`The load of this machine is ${load.toFixed(1)}: figures of a busy machine say little.`);
+  const suites = suite === 'all' ? (['train', 'infer', 'data'] as const) : [suite];
+  const rows = suites.flatMap((name) => SUITES[name]).filter((row) => !quick || row.quick);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vitlab-bench-'));
+  const options = { rounds: quick ? ROUNDS.quick : ROUNDS.full, folder, ...(torch && { torch }) };
+  const measured: Measurement[] = [];
+  try {
+    const peaks = new Map<string, number>();
+    const wanted = rows.some((row) => row.kind !== 'data') ? [...MATMULS, ...rows] : rows;
+    for (const row of wanted) {
+      if (row.kind === 'data') await makeImages(row, folder);
+      const { flops, ...result } = await measure(
+        row,
+        options,
+        'precision' in row ? peaks.get(row.precision) : undefined,
+      );
+      if (row.kind === 'matmul')
+        peaks.set(row.precision, (1e3 * flops) / Math.min(result.ours, result.peer ?? result.ours));
+      measured.push(result);
+      console.log(JSON.stringify(result));
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+  if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
+}
+
+/** JPEG files in the layout of an image folder, drawn from the embedded data. */
+async function makeImages(row: DataRow, folder: string): Promise<void> {
+  const dataset = await openDataset(`shapes10?train=${row.images}`, 'train');
+  for (let i = 0; i < dataset.length; i++) {
+    const place = path.join(folder, 'train', dataset.classes[dataset.label(i)]!);
+    fs.mkdirSync(place, { recursive: true });
+    const { data, width, height } = await dataset.image(i);
+    await sharp(data, { raw: { width, height, channels: 3 } })
+      .jpeg({ quality: 92 })
+      .toFile(path.join(place, `${i}.jpg`));
+  }
+}
+
+function writeReport(out: string, report: object): void {
+  const [cpu] = os.cpus();
+  const machine = {
+    processor: cpu?.model ?? 'unknown',
+    cores: os.availableParallelism(),
+    memoryGB: Math.round(os.totalmem() / 2 ** 30),
+    node: process.versions.node,
+  };
+  fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
+  fs.writeFileSync(
+    out,
+    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2)].join(' '), machine, ...report }, null, 1)}\n`,
+  );
+}
