@@ -34,12 +34,12 @@ export * as schedules from './schedules.js';
 export { type EpochRecord, type Position, readPosition } from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 export {
-  type Batch,
   type BatchSource,
   type Evaluation,
   evaluate,
   type FitOptions,
   type FitResult,
   fit,
+  type LabelledBatch,
 } from './trainer.js';
 export { copyOf } from './variables.js';
