@@ -74,6 +74,4 @@ export const modelKinds: Record<string, CaseRunner> = {
   ...mocoKinds,
   'vit-torchvision': torchvisionViT,
   'vit-timm': timmViT,
-  'linear-probe': timmViT,
-  bitfit: timmViT,
 };

@@ -61,6 +61,15 @@ function checkTrainable(parityCase: ParityCase, check: Checker, model: Module, r
   check.equal('trainable parameters', trained.sort(), [...parityCase.spec.trainable].sort());
 }
 
+const plainMethod =
+  (method: 'linear' | 'bitfit'): CaseRunner =>
+  (parityCase, check) => {
+    const model = new VisionTransformer(vitConfig(parityCase.config(vitSchema)));
+    applyTuning(model, method);
+    checkTrainable(parityCase, check, model);
+    runClassifier(parityCase, check, model);
+  };
+
 const officialSchema = plainSchema.extend({
   mlp_ratio: z.number().default(4),
   bottleneck: z.number(),
@@ -251,6 +260,8 @@ const swinMona: CaseRunner = (parityCase, check) => {
 };
 
 export const tuningKinds: Record<string, CaseRunner> = {
+  'linear-probe': plainMethod('linear'),
+  bitfit: plainMethod('bitfit'),
   'adaptformer-seed': adaptFormer,
   'adaptformer-official': adaptFormerOfficial,
   lora,

@@ -91,7 +91,6 @@ export const adaptFormerOfficial = defineMethod({
   description: "AdaptFormer (arXiv:2205.13535) as in the authors' code, reading x: adapters and a fresh head train.",
   options,
   apply(model, options) {
-    replaceBlocks(model, (block) => new AdaptedBlock(block, options));
     replaceHead(model, ({ inFeatures, outFeatures }) => {
       const fresh = new Linear(inFeatures, outFeatures, {
         weightInit: init.truncatedNormal(0.01),
@@ -100,6 +99,7 @@ export const adaptFormerOfficial = defineMethod({
       if (!options.batchNormHead) return fresh;
       return new Sequential([new BatchNorm1d(inFeatures, { affine: false, epsilon: 1e-6 }), fresh]);
     });
+    replaceBlocks(model, (block) => new AdaptedBlock(block, options));
     trainOnly(model, (name) => name.includes('.adaptmlp.') || isHead(name));
   },
 });

@@ -82,23 +82,28 @@ export class LoraLinear extends Module {
 
 const isUpdate = (name: string): boolean => /\.lora_[AB]\.weight$/.test(name);
 
+const lastName = (path: string): string => path.split('.').at(-1)!;
+
+const linearNames = (block: Module): string[] =>
+  [...block.namedModules()].flatMap(([path, module]) => (module instanceof Linear ? [lastName(path)] : []));
+
 export const lora = defineMethod({
   name: 'lora',
   description: 'LoRA (arXiv:2106.09685): low-rank updates of chosen linear layers and the head train.',
   options,
   apply(model, { targets, ...options }) {
-    const found = new Set<string>();
-    for (const block of findBlocks(model)) {
-      replaceModules(block, (module, path) => {
-        const name = path.split('.').at(-1)!;
-        if (!(module instanceof Linear) || !targets.includes(name)) return undefined;
-        found.add(name);
-        return new LoraLinear(module, options);
-      });
-    }
-    const missing = targets.filter((target) => !found.has(target));
+    const blocks = findBlocks(model);
+    const present = new Set(blocks.flatMap(linearNames));
+    const missing = targets.filter((target) => !present.has(target));
     if (missing.length > 0) {
-      throw new UsageError(`The blocks of ${model.constructor.name} have no linear layer named ${missing.join(', ')}.`);
+      throw new UsageError(
+        `The blocks of ${model.constructor.name} have no linear layer named ${missing.join(', ')}, only ${[...present].join(', ')}.`,
+      );
+    }
+    for (const block of blocks) {
+      replaceModules(block, (module, path) =>
+        module instanceof Linear && targets.includes(lastName(path)) ? new LoraLinear(module, options) : undefined,
+      );
     }
     trainOnly(model, (name) => isUpdate(name) || isHead(name));
   },

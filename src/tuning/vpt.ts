@@ -179,14 +179,16 @@ export const vpt = defineMethod({
     if (!isPatchModel(model)) throw new UsageError(`${name} does not say the size of its patches.`);
     const [height, width] = pair(model.config.patchSize);
     const prompts = new Prompts(widthsOf(blocks, options, name), height * width, options);
-    if (isSequenceModel(model)) promptSequence(model, prompts, options.numTokens);
-    else if (blocks.every(isMapBlock)) promptMaps(model, prompts);
-    else throw new UsageError(`Prompts need blocks on sequences, or on maps with attendWith; ${name} has neither.`);
+    if (!isSequenceModel(model) && !blocks.every(isMapBlock)) {
+      throw new UsageError(`Prompts need blocks on sequences, or on maps with attendWith; ${name} has neither.`);
+    }
     attach(model, 'prompts', prompts);
     replaceHead(model, ({ inFeatures, outFeatures }) => {
       const weightInit = init.normal(Math.sqrt(2 / outFeatures));
       return new Linear(inFeatures, outFeatures, { weightInit, biasInit: init.zeros });
     });
+    if (isSequenceModel(model)) promptSequence(model, prompts, options.numTokens);
+    else promptMaps(model, prompts);
     trainOnly(model, (parameter) => parameter.startsWith('prompts.') || isHead(parameter));
   },
 });

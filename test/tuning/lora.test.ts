@@ -92,7 +92,11 @@ describe('lora', () => {
 
   it('refuses layers that are not there, and merging without updates', () => {
     const model = MODELS['vit']!();
-    assert.throws(() => tune(model, 'lora', { targets: ['qkv', 'gate'] }, { seed: 1 }), /no linear layer named gate/);
+    assert.throws(
+      () => tune(model, 'lora', { targets: ['qkv', 'gate'] }, { seed: 1 }),
+      /no linear layer named gate, only qkv/,
+    );
+    assert.ok(!('blocks.0.attn.qkv.lora_A.weight' in model.initialize(1).stateDict()));
     assert.throws(() => mergeLora(MODELS['vit']!()), /no LoRA layers/);
   });
 });

@@ -107,6 +107,8 @@ describe('vpt', () => {
   it('refuses a projection where widths differ, and tuning twice', () => {
     assert.throws(() => prompted('swin', { project: 4 }), { name: 'UsageError', message: /8, 16.*project/ });
     const model = prompted('vit');
+    const before = logits(model, batch().images);
     assert.throws(() => tune(model, 'vpt', {}, { seed: 1 }), /has a property prompts already/);
+    assert.deepEqual(logits(model, batch().images), before);
   });
 });
