@@ -5,6 +5,7 @@ import { MocoViT, SwinTransformer, VisionTransformer } from '../models/index.js'
 import type { Module } from '../nn/index.js';
 import { applyTuning, countParameters, Mona } from '../tuning/index.js';
 import type { CaseRunner } from './case.js';
+import { ratioFor } from './models/shared.js';
 
 const configSchema = z.record(
   z.string(),
@@ -13,8 +14,9 @@ const configSchema = z.record(
 
 const count = z.number();
 
-/** What is not in a configuration has a fixed value in all counts, or stands in the description. */
-const classesOf = (description: string): number => Number(/(\d+) classes/.exec(description)?.[1] ?? 0);
+/** The number of classes, which stands in the configuration or in the description. */
+const classesOf = (config: { classes?: number | undefined }, description: string): number =>
+  config.classes ?? Number(/(\d+) classes/.exec(description)?.[1] ?? 0);
 
 interface Family {
   /** The beginning of its descriptions. */
@@ -22,7 +24,14 @@ interface Family {
   build(config: unknown, description: string): Module;
 }
 
-const vitFields = { img: count.default(224), patch: count.default(16), dim: count, depth: count, heads: count };
+const vitFields = {
+  img: count.default(224),
+  patch: count.default(16),
+  dim: count,
+  depth: count,
+  heads: count,
+  classes: count.optional(),
+};
 
 const vit = (config: { img: number; patch: number; dim: number; depth: number; heads: number }) => ({
   imgSize: config.img,
@@ -36,8 +45,12 @@ const FAMILIES: readonly Family[] = [
   {
     prefix: 'adaptformer-seed',
     build(config, description) {
-      const parsed = z.object({ ...vitFields, bottleneck: count, classes: count }).parse(config);
-      const model = new VisionTransformer({ ...vit(parsed), numClasses: parsed.classes, qkvBias: false });
+      const parsed = z.object({ ...vitFields, bottleneck: count }).parse(config);
+      const model = new VisionTransformer({
+        ...vit(parsed),
+        numClasses: classesOf(parsed, description),
+        qkvBias: false,
+      });
       applyTuning(model, 'adaptformer', { bottleneck: parsed.bottleneck, freeze: !/nothing frozen/.test(description) });
       return model;
     },
@@ -47,8 +60,8 @@ const FAMILIES: readonly Family[] = [
     build(config, description) {
       const schema = { ...vitFields, hidden: count, prompts: count, deep: z.boolean().default(false) };
       const parsed = z.object({ ...schema, project: count.default(-1) }).parse(config);
-      const mlpRatio = parsed.hidden / parsed.dim;
-      const model = new VisionTransformer({ ...vit(parsed), mlpRatio, numClasses: classesOf(description) });
+      const mlpRatio = ratioFor(parsed.hidden, parsed.dim);
+      const model = new VisionTransformer({ ...vit(parsed), mlpRatio, numClasses: classesOf(parsed, description) });
       const project = parsed.project > 0 ? { project: parsed.project } : {};
       applyTuning(model, 'vpt', { numTokens: parsed.prompts, deep: parsed.deep, ...project });
       return model;
@@ -58,17 +71,19 @@ const FAMILIES: readonly Family[] = [
     prefix: 'swin',
     build(config, description) {
       const lists = { depths: z.array(count), heads: z.array(count) };
-      const parsed = z.object({ patch: count, dim: count, window: count, mona: count, ...lists }).parse(config);
+      const sizes = { patch: count, dim: count, window: count, mona: count.optional(), classes: count.optional() };
+      const parsed = z.object({ ...sizes, ...lists }).parse(config);
       const model = new SwinTransformer({
         patchSize: parsed.patch,
         embedDim: parsed.dim,
         depths: parsed.depths,
         numHeads: parsed.heads,
         windowSize: parsed.window,
-        numClasses: classesOf(description),
-        stageNorms: true,
+        numClasses: classesOf(parsed, description),
+        // as a backbone, which is what Mona was published with
+        stageNorms: parsed.mona !== undefined,
       });
-      applyTuning(model, 'mona', { inner: parsed.mona });
+      if (parsed.mona !== undefined) applyTuning(model, 'mona', { inner: parsed.mona });
       return model;
     },
   },
@@ -83,7 +98,7 @@ const FAMILIES: readonly Family[] = [
     prefix: 'moco',
     build(config, description) {
       const parsed = z.object({ ...vitFields, stem: z.enum(['patch', 'conv']).default('patch') }).parse(config);
-      return new MocoViT({ ...vit(parsed), stem: parsed.stem, numClasses: classesOf(description) });
+      return new MocoViT({ ...vit(parsed), stem: parsed.stem, numClasses: classesOf(parsed, description) });
     },
   },
 ];

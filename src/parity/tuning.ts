@@ -8,6 +8,7 @@ import type { CaseRunner, ParityCase } from './case.js';
 import type { Checker } from './check.js';
 import { initSpec } from './initSpec.js';
 import { checkTensor, meanSquare, runClassifier, toImages, toStateDict, toTensor } from './modelRun.js';
+import { ratioFor } from './models/shared.js';
 import { originalSwinConfig } from './models/swin.js';
 import { vitConfig, vitSchema } from './models.js';
 import { paramCounts } from './paramCounts.js';
@@ -167,7 +168,7 @@ function replaceFirst(name: string, rules: readonly (readonly [RegExp, string])[
 /** The prompted ViT of a case; its parameters are the case's by `vptName`. */
 export function vptOf(parityCase: ParityCase): VisionTransformer {
   const config = parityCase.config(vptSchema);
-  const mlpRatio = config.hidden / config.dim;
+  const mlpRatio = ratioFor(config.hidden, config.dim);
   const model = new VisionTransformer({ ...plainVit(config), mlpRatio, normEps: config.norm_eps });
   splitProjections(model, ['query', 'key', 'value']);
   const project = config.project > 0 ? { project: config.project } : {};
