@@ -1,5 +1,7 @@
-// The Markdown that notebooks use (a subset of CommonMark with GFM's tables), as HTML; whatever else stays text.
+// The Markdown that notebooks use (a subset of CommonMark with GFM's tables), as HTML, with formulas as MathML; whatever else
+// stays text.
 import { escapeHtml } from '../plot/index.js';
+import { mathHtml } from './math.js';
 
 const FENCE = /^ {0,3}(```+|~~~+)\s*(\S*)/;
 const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
@@ -119,16 +121,18 @@ function table(lines: readonly string[], at: number): [string, number] {
 }
 
 const INLINE =
-  /(?<code>`+)(?<codeText>.+?)\k<code>(?!`)|(?<image>!?)\[(?<label>[^\]]*)\]\((?<url>[^()\s]*)[^)]*\)|<(?<auto>https?:\/\/[^\s<>]+)>|\*\*(?<bold>\S(?:.*?\S)?)\*\*|(?<![\w*])\*(?<star>[^\s*](?:[^*]*[^\s*])?)\*(?!\*)|(?<!\w)_(?<under>[^\s_](?:[^_]*[^\s_])?)_(?!\w)|\\(?<escaped>[!-/:-@[-`{-~])|(?<break> {2,}\n|\\\n)/s;
+  /(?<code>`+)(?<codeText>.+?)\k<code>(?!`)|(?<image>!?)\[(?<label>[^\]]*)\]\((?<url>[^()\s]*)[^)]*\)|\$\$(?<display>.+?)\$\$|\$(?<math>[^\s$`](?:[^$`]*[^\s$`\\])?)\$(?!\d)|<(?<auto>https?:\/\/[^\s<>]+)>|\*\*(?<bold>\S(?:.*?\S)?)\*\*(?!\*)|(?<![\w*])\*(?<star>[^\s*](?:[^*]*[^\s*])?)\*(?!\*)|(?<!\w)_(?<under>[^\s_](?:[^_]*[^\s_])?)_(?!\w)|\\(?<escaped>[!-/:-@[-`{-~])|(?<break> {2,}\n|\\\n)/s;
 
 function inline(text: string): string {
   const found = INLINE.exec(text);
   if (!found) return escapeHtml(text);
   const groups = found.groups!;
-  const { codeText, label, url, auto, bold, star, under, escaped } = groups;
+  const { codeText, label, url, display, math, auto, bold, star, under, escaped } = groups;
   let html = '<br>';
   if (codeText !== undefined) html = `<code>${escapeHtml(codeText.trim())}</code>`;
   else if (label !== undefined) html = groups['image'] ? escapeHtml(label) : link(url ?? '', inline(label));
+  else if (display !== undefined) html = mathHtml(display, true);
+  else if (math !== undefined) html = mathHtml(math, false);
   else if (auto !== undefined) html = link(auto, escapeHtml(auto));
   else if (bold !== undefined) html = `<strong>${inline(bold)}</strong>`;
   else if (star !== undefined || under !== undefined) html = `<em>${inline((star ?? under)!)}</em>`;

@@ -68,6 +68,8 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8p
   overflow: auto; max-height: 26rem; line-height: 1.45; white-space: pre; }
 pre.stderr { border-left: 4px solid var(--wait); }
 pre.error { border-left: 4px solid var(--bad); }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math, serif; }
+math[display=block] { margin: 1rem 0; overflow-x: auto; overflow-y: hidden; font-size: 1.1em; }
 blockquote { margin: .8rem 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--soft); }
 details { margin: .7rem 0; }
 summary { cursor: pointer; color: var(--soft); font-size: .9rem; padding: .2rem 0; width: fit-content; }
