@@ -236,10 +236,12 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
     if (this.memory || this.dataset.shared || limit <= 0) return;
     let largest = 0;
     for (const index of this.indices.subarray(0, 8)) {
-      const bytes = await Promise.resolve(this.dataset.image(index)).then(
-        (image) => image.data.length,
-        () => 0,
-      );
+      const bytes = await Promise.resolve(index)
+        .then((wanted) => this.dataset.image(wanted))
+        .then(
+          (image) => image.data.length,
+          () => 0, // the batch that it is in reports it
+        );
       largest = Math.max(largest, bytes);
     }
     this.memory = cacheMemory(this.dataset.length, Math.min(limit, (largest + 16) * this.indices.length));
