@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { pair } from '../nn/index.js';
 import { MocoViT, type MocoViTConfig } from './mocoVit.js';
 import { type ModelFamily, registerModel } from './registry.js';
-import { SWIN_ORIGINAL, SWIN_TORCHVISION, type SwinConfig, SwinTransformer } from './swin.js';
+import { SwinTransformer } from './swin.js';
+import { SWIN_ORIGINAL, SWIN_TORCHVISION, type SwinConfig } from './swinConfig.js';
 import { VisionTransformer, type ViTConfig } from './vit.js';
 
 const count = z.int().positive();
