@@ -4,6 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire } = require('node:module');
+const { expandShorthand, loopsWithAwait } = require('./cellSyntax.cjs');
 const { rest, toCommonJs } = require('./transpile.cjs');
 const { Verdicts } = require('./verdicts.cjs');
 
@@ -67,7 +68,8 @@ function createCompiler(root, maps) {
   };
   return {
     convert(declarations, code) {
-      const converted = current().convert(declarations, code);
+      const converted = current().convert(declarations, expandShorthand(ts, code));
+      converted.hasToplevelAwait ||= loopsWithAwait(ts, code);
       remember(converted.diagnostics);
       verdicts.save();
       if (converted.sideOutputs) rest();

@@ -157,7 +157,7 @@ class Server {
     this.#status('idle', request);
     for (const later of aborted) {
       this.#status('busy', later);
-      this.#reply(later, { status: 'aborted', execution_count });
+      this.#reply(later, { status: 'aborted' });
       this.#status('idle', later);
     }
   }

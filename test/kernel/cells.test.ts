@@ -43,6 +43,20 @@ describe('a cell', () => {
     assert.equal(stream(result), '42\n');
   });
 
+  it('may loop with await at its top, and nowhere else await', async () => {
+    const result = await kernel.execute('for await (const x of [Promise.resolve(7)]) console.log(x);');
+    assert.equal(stream(result), '7\n');
+  });
+
+  it('finds variables of earlier cells in shorthand properties', async () => {
+    await kernel.execute('let width = 3; const height = 4;');
+    await kernel.execute('width = 5;');
+    const result = await kernel.execute(
+      'const area = ({ width, height }: { width: number; height: number }) => width * height;\narea({ width, height })',
+    );
+    assert.equal(stream(result), '20\n');
+  });
+
   it('is checked strictly: a type error fails it and it does not run', async () => {
     const result = await kernel.execute('console.log("ran");\nconst n: number = null;\nfunction f(x) { return x; }');
     assert.equal(result.status, 'error');
