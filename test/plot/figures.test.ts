@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  barsFigure,
+  curvesFigure,
+  heatMapFigure,
+  INK,
+  imageGridFigure,
+  PALETTE,
+  paretoFront,
+  scatterFigure,
+} from '../../src/plot/index.js';
+
+type Trace = Record<string, unknown> & { x: unknown[]; y: unknown[] };
+const traces = (figure: { data: unknown[] }) => figure.data as Trace[];
+
+/** Relative luminance (WCAG 2.2). */
+function luminance(color: string): number {
+  const [r, g, b] = [1, 3, 5]
+    .map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255)
+    .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+}
+
+function contrast(a: string, b: string): number {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high! + 0.05) / (low! + 0.05);
+}
+
+describe('style', () => {
+  it('is readable on white and on dark pages', () => {
+    for (const color of [...PALETTE, INK]) {
+      for (const page of ['#ffffff', '#111111']) {
+        assert.ok(contrast(color, page) >= 3, `${color} on ${page}: ${contrast(color, page).toFixed(2)}`);
+      }
+    }
+  });
+
+  it('leaves the background to the page, and stands in JSON', () => {
+    const figures = [
+      curvesFigure([{ name: 'a', x: [1], y: [1] }]),
+      barsFigure(['a'], [{ name: 'n', values: [1] }]),
+      scatterFigure([{ name: 'a', x: 1, y: 1 }]),
+      heatMapFigure({ values: [[1]] }),
+      imageGridFigure([{ pixels: new Uint8Array(3), width: 1, height: 1 }]),
+    ];
+    for (const figure of figures) {
+      assert.equal(figure.layout.paper_bgcolor, 'rgba(0, 0, 0, 0)');
+      assert.deepEqual(JSON.parse(JSON.stringify(figure)), figure);
+    }
+  });
+});
+
+describe('curves', () => {
+  it('differ in colour, dash and marker', () => {
+    const figure = curvesFigure(PALETTE.slice(0, 6).map((_, i) => ({ name: `c${i}`, x: [1], y: [i] })));
+    const looks = traces(figure).map(({ line, marker }) => JSON.stringify([line, marker]));
+    assert.equal(new Set(looks).size, 6);
+    assert.equal(figure.layout.showlegend, true);
+    assert.equal(curvesFigure([{ name: 'a', x: [1], y: [1] }]).layout.showlegend, false);
+  });
+
+  it('take typed arrays and show gaps for what is not finite', () => {
+    const [line] = traces(curvesFigure([{ name: 'a', x: Int32Array.of(1, 2), y: Float32Array.of(0.5, Number.NaN) }]));
+    assert.deepEqual(
+      [line!.x, line!.y],
+      [
+        [1, 2],
+        [0.5, null],
+      ],
+    );
+  });
+
+  it('have a band of their spread', () => {
+    const [band, line] = traces(curvesFigure([{ name: 'a', x: [1, 2], y: [5, 6], spread: [1, 2] }]));
+    assert.deepEqual(band!.x, [1, 2, 2, 1]);
+    assert.deepEqual(band!.y, [6, 8, 4, 4]);
+    assert.equal(line!['name'], 'a');
+  });
+
+  it('need as many x as y', () => {
+    assert.throws(() => curvesFigure([{ name: 'loss', x: [1, 2], y: [1] }]), {
+      name: 'UsageError',
+      message: /'loss'.*2 and 1/,
+    });
+  });
+});
+
+describe('bars', () => {
+  it('stand in groups with errors', () => {
+    const figure = barsFigure(['a', 'b'], [{ name: 'n', values: [1, 2], errors: [0.1, 0.2] }]);
+    const [trace] = traces(figure);
+    assert.deepEqual(
+      [trace!.x, trace!.y],
+      [
+        ['a', 'b'],
+        [1, 2],
+      ],
+    );
+    assert.deepEqual((trace!['error_y'] as { array: number[] }).array, [0.1, 0.2]);
+    assert.throws(() => barsFigure(['a'], [{ name: 'n', values: [1, 2] }]), /1 and 2/);
+  });
+
+  it('lie from the top down', () => {
+    const figure = barsFigure(['a', 'b'], [{ name: 'n', values: [1, 2] }], {
+      horizontal: true,
+      x: { label: 'method' },
+    });
+    const [trace] = traces(figure);
+    assert.deepEqual([trace!['orientation'], trace!.x, trace!.y], ['h', [1, 2], ['a', 'b']]);
+    const axis = figure.layout.yaxis as { autorange: string; title: { text: string } };
+    assert.deepEqual([axis.autorange, axis.title.text], ['reversed', 'method']);
+  });
+});
+
+describe('Pareto front', () => {
+  const point = (name: string, x: number, y: number) => ({ name, x, y });
+
+  it('holds what no other point beats', () => {
+    const points = [point('a', 1, 1), point('b', 2, 3), point('c', 3, 2), point('d', 4, 4), point('e', 2, 2)];
+    assert.deepEqual(
+      paretoFront(points).map(({ name }) => name),
+      ['a', 'b', 'd'],
+    );
+    assert.deepEqual(
+      paretoFront(points, { x: 'large', y: 'small' }).map(({ name }) => name),
+      ['a', 'c', 'd'],
+    );
+  });
+
+  it('keeps equal points, and none of none', () => {
+    assert.equal(paretoFront([point('a', 1, 1), point('b', 1, 1)]).length, 2);
+    assert.deepEqual(paretoFront([]), []);
+  });
+
+  it('is drawn among the points', () => {
+    const [front, ...rest] = traces(scatterFigure([point('a', 1, 1), point('b', 2, 0.5), point('a', 3, 2)]));
+    assert.deepEqual(front!.x, [1, 3]);
+    assert.deepEqual(
+      rest.map(({ name, x }) => [name, x]),
+      [
+        ['a', [1, 3]],
+        ['b', [2]],
+      ],
+    );
+  });
+});
+
+describe('heat map', () => {
+  it('is drawn from the top down, with names', () => {
+    const figure = heatMapFigure({
+      values: [
+        [1, 2],
+        [3, Number.NaN],
+      ],
+      rows: ['r', 's'],
+      columns: ['c', 'd'],
+      annotate: true,
+    });
+    const [trace] = traces(figure);
+    assert.deepEqual(
+      [trace!['z'], trace!.x, trace!.y],
+      [
+        [
+          [1, 2],
+          [3, null],
+        ],
+        ['c', 'd'],
+        ['r', 's'],
+      ],
+    );
+    assert.equal((figure.layout.yaxis as { autorange: string }).autorange, 'reversed');
+    assert.throws(() => heatMapFigure({ values: [[1, 2], [3]] }), /row 1.*1 and 2/);
+    assert.throws(() => heatMapFigure({ values: [[1]], rows: ['a', 'b'] }), /row names/);
+  });
+});
