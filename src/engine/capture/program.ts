@@ -120,6 +120,11 @@ export class Program {
     };
   }
 
+  /** The kinds of the recorded operations, before TensorFlow's optimiser. For reports and tests. */
+  operations(): string[] {
+    return (this.recorder?.nodes ?? []).map(({ op }) => op);
+  }
+
   /** Frees the session. Values that were not pulled are lost. */
   dispose(): void {
     this.close();
