@@ -1,11 +1,4 @@
 // Reads Python pickles without Python and without running anything: see `unpickle.ts`.
-export { ByteReader } from './reader.js';
-export {
-  GlobalRef,
-  PickleError,
-  type PickleHandler,
-  type PickleOptions,
-  readPickle,
-  Tuple,
-  unpickle,
-} from './unpickle.js';
+export { ByteReader, PickleError } from './reader.js';
+export { readPickle, unpickle } from './unpickle.js';
+export { GlobalRef, type PickleHandler, type PickleOptions, Tuple } from './values.js';

@@ -10,6 +10,7 @@ import {
   Tuple,
   unpickle,
 } from '../../src/pickle/index.js';
+import { Rng } from '../../src/random/index.js';
 
 const encode: PickleHandler = {
   call: ([text, encoding]) => {
@@ -171,5 +172,25 @@ describe('damaged and hostile pickles', () => {
     );
     for (let length = 0; length < whole.length; length++)
       assert.throws(() => read(whole.slice(0, length)), PickleError);
+  });
+
+  it('ends every random change of a pickle in a value or a PickleError', () => {
+    const whole = base64(
+      'gAJ9cQAoWAQAAABpbnRzcQFdcQIoSwBLAUr/////ZVgFAAAAZmxhZ3NxDYiJTodxDljGAAAAY2NvbGxlY3Rpb25zCk9yZGVyZWREaWN0CilScQFLB2J1Lg==',
+    );
+    let refused = 0;
+    for (let run = 0; run < 4000; run++) {
+      const rng = new Rng(1, 'fuzz', run);
+      const changed = whole.slice(0, rng.chance(0.2) ? rng.integer(whole.length) : whole.length);
+      for (let i = 0; i <= rng.integer(4) && changed.length > 0; i++)
+        changed[rng.integer(changed.length)] = rng.integer(256);
+      try {
+        unpickle(changed, { globals: { 'collections.OrderedDict': orderedDict } });
+      } catch (error) {
+        assert.ok(error instanceof PickleError, `run ${run}: ${(error as Error).stack}`);
+        refused++;
+      }
+    }
+    assert.ok(refused > 2000, `${refused} of 4000 were refused`);
   });
 });
