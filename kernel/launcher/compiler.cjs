@@ -51,24 +51,27 @@ function createCompiler(root, maps) {
   verdicts = new Verdicts(root, JSON.stringify([ts.version, projectOptions({})]));
 
   let converter = createConverter({ isJS: false, isBrowser: false });
-  let missingModule = false;
+  let incomplete = false;
   const current = () => {
-    // A module that was not found stays unknown to the watching program: begin anew once something may have changed.
-    if (missingModule) {
+    // A module that was not found, or could not be printed, stays so for the watching program: begin anew.
+    if (incomplete) {
       converter.close();
       files.clear();
       converter = createConverter({ isJS: false, isBrowser: false });
-      missingModule = false;
+      incomplete = false;
     }
     files.poll();
     return converter;
   };
   const remember = (diagnostics) => {
-    missingModule = diagnostics.some(({ code }) => CANNOT_FIND_MODULE.has(code));
+    incomplete = diagnostics.some(({ code }) => CANNOT_FIND_MODULE.has(code));
   };
   return {
     convert(declarations, code) {
-      const converted = current().convert(declarations, expandShorthand(ts, code));
+      const now = current();
+      // Until it has come through: what throws on the way leaves files that count as printed and are not.
+      incomplete = true;
+      const converted = now.convert(declarations, expandShorthand(ts, code));
       converted.hasToplevelAwait ||= loopsWithAwait(ts, code);
       remember(converted.diagnostics);
       verdicts.save();

@@ -54,9 +54,10 @@ class Executor {
     }
     this.#lastLabel = label;
     return new Promise((resolve) => {
-      this.#running = { resolve, compiled, interrupted: false };
+      const run = { resolve, compiled, interrupted: false };
+      this.#running = run;
       // A tick of its own: if the cell is stopped by force, nothing of the kernel's is in the same queue of microtasks.
-      setImmediate(() => this.#start(this.#running, label));
+      setImmediate(() => this.#running === run && this.#start(run, label));
     });
   }
 

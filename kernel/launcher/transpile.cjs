@@ -12,7 +12,7 @@ function toCommonJs(text, file) {
     loader: IMPLEMENTED.exec(file)?.[0].slice(1) ?? 'ts',
     format: 'cjs',
     target: 'es2022',
-    sourcefile: path.basename(file),
+    sourcefile: path.relative(process.cwd(), file),
     sourcemap: 'external',
     sourcesContent: false,
     // As everywhere in tslab, import() is a require: scripts in this context have no other loader.

@@ -241,6 +241,20 @@ describe('imported modules', () => {
     });
   });
 
+  it('with an await at their top fail the cell, until they are mended', async () => {
+    const bad = 'export const where = (): string => __dirname;\nexport const late = await Promise.resolve(3);\n';
+    await withProject({ 'src/late.ts': bad }, ({ specDir, write }) =>
+      withKernel({ specDir }, async (kernel) => {
+        const code = "import { late } from './src/late.js';\nlate";
+        const first = await kernel.execute(code);
+        assert.match(first.error?.evalue ?? '', /src\/late\.ts:2:21 - 'await' expressions/);
+        assert.equal((await kernel.execute(code)).error?.evalue.includes('src/late.ts:2'), true, 'every time');
+        write({ 'src/late.ts': 'export const late = 3;\n' });
+        assert.equal(stream(await kernel.execute(code)), '3\n');
+      }),
+    );
+  });
+
   it('know their place, and may import at run time', async () => {
     const files = {
       'src/sub/place.ts': [
