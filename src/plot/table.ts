@@ -58,7 +58,7 @@ export function formatCell(value: CellValue): string {
   return typeof value === 'number' ? formatNumber(value) : String(value);
 }
 
-/** An HTML table, everything escaped; columns that hold only numbers are set right. */
+/** An HTML table, everything escaped; columns of numbers are set right. */
 export function tableHtml(table: Table, caption?: string): string {
   const numeric = table.columns.map((_, i) => isNumeric(table.rows.map((row) => row[i]!)));
   const align = (i: number) => (numeric[i] ? ' style="text-align:right;font-variant-numeric:tabular-nums"' : '');
@@ -70,8 +70,12 @@ export function tableHtml(table: Table, caption?: string): string {
   return `<table>${title}\n<thead><tr>${head}</tr></thead>\n<tbody>\n${body}\n</tbody></table>`;
 }
 
+/** True for a column of numbers, or of texts that are numbers written for people. */
 function isNumeric(values: readonly CellValue[]): boolean {
-  return values.some((value) => value !== null) && values.every((value) => value === null || typeof value === 'number');
+  const known = values.filter((value) => value !== null && value !== '');
+  return (
+    known.length > 0 && known.every((value) => typeof value === 'number' || /^[-+−]?[\d.,]+( ?%)?$/.test(String(value)))
+  );
 }
 
 /** A table of aligned columns for terminals. */

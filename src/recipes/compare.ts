@@ -37,16 +37,42 @@ export interface Comparison {
 export function compareRuns(runs: readonly Run[]): Comparison {
   const differing = differingParameters(runs);
   const groups = groupRuns(runs, differing);
-  const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))];
+  const [only, ...others] = groups;
+  const drawn = only && others.length === 0 ? partsOf(only) : groups;
+  const metrics = metricNames(drawn.flatMap((group) => group.runs));
   return {
     groups,
-    table: tableOf(runs, differing, metrics),
+    table: tableOf(runs, differing, metricNames(runs)),
     figures: [
-      ...frontFigure(groups, metrics),
-      ...seriesFigures(groups),
-      ...metrics.flatMap((metric) => metricFigure(groups, metric)),
+      ...frontFigure(drawn, metrics),
+      ...seriesFigures(drawn),
+      ...metrics.flatMap((metric) => metricFigure(drawn, metric)),
     ],
   };
+}
+
+function metricNames(runs: readonly Run[]): readonly string[] {
+  return [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))];
+}
+
+/** A recipe may compare methods itself and record `lora.top1`, `full.top1`, …: these parts are compared in its place. */
+function partsOf(group: Group): readonly Group[] {
+  const prefixes = [...new Set(metricNames(group.runs).flatMap((name) => /^(.+)\./.exec(name)?.[1] ?? []))];
+  if (prefixes.length < 2) return [group];
+  const part = <T>(values: Readonly<Record<string, T>>, prefix: string): Record<string, T> =>
+    Object.fromEntries(
+      Object.entries(values).flatMap(([name, value]) =>
+        name.startsWith(`${prefix}.`) ? [[name.slice(prefix.length + 1), value]] : [],
+      ),
+    );
+  return prefixes.map((prefix) => ({
+    label: prefix,
+    runs: group.runs.map(({ metrics, records, ...run }) => ({
+      ...run,
+      metrics: part(metrics, prefix),
+      records: records && { ...records, series: part(records.series, prefix) },
+    })),
+  }));
 }
 
 /** Names of the parameters that are not the same in all runs that have them, the seed last. */
@@ -118,7 +144,7 @@ function tableOf(runs: readonly Run[], differing: readonly string[], metrics: re
   return { columns, rows };
 }
 
-/** The table with durations and sizes in words, columns that are the same everywhere left out. */
+/** The table with durations and sizes in words; columns that are the same everywhere left out; few runs as columns. */
 export function readableTable({ columns, rows }: Table): Table {
   const words: Record<string, (value: CellValue) => CellValue> = {
     run: (value) => path.basename(String(value)),
@@ -133,9 +159,21 @@ export function readableTable({ columns, rows }: Table): Table {
     return always.has(name) || !(optional.has(name) && same);
   });
   const indices = kept.map((name) => columns.indexOf(name));
-  return {
+  const readable = {
     columns: kept.map((name) => ({ seconds: 'duration', 'peak memory (bytes)': 'peak memory' })[name] ?? name),
     rows: rows.map((row) => indices.map((i) => (words[columns[i]!] ?? ((value) => value))(row[i]!))),
+  };
+  return rows.length <= MAX_SIDE_BY_SIDE && kept.length > MAX_COLUMNS ? transposed(readable) : readable;
+}
+
+const MAX_SIDE_BY_SIDE = 4;
+const MAX_COLUMNS = 9;
+
+function transposed({ columns, rows }: Table): Table {
+  const [corner = '', ...names] = columns;
+  return {
+    columns: [corner, ...rows.map((row) => String(row[0]))],
+    rows: names.map((name, i) => [name, ...rows.map((row) => row[i + 1]!)]),
   };
 }
 
@@ -168,8 +206,7 @@ function metricFigure(groups: readonly Group[], metric: string): readonly NamedF
 
 /** Accuracy over trained parameters, where runs recorded both. */
 function frontFigure(groups: readonly Group[], metrics: readonly string[]): readonly NamedFigure[] {
-  const cost =
-    metrics.find((name) => /train.*param|param.*train/i.test(name)) ?? metrics.find((name) => /param/i.test(name));
+  const cost = metrics.find((name) => /train(ed|able)/i.test(name)) ?? metrics.find((name) => /param/i.test(name));
   const quality = metrics.find((name) => /acc|top.?1/i.test(name));
   if (cost === undefined || quality === undefined) return [];
   const points = groups.flatMap(({ label, runs }): Point[] => {

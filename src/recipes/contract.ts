@@ -58,8 +58,9 @@ export function checkMetrics(
   });
 }
 
-/** A range in words: `0.4 to 0.6`, `at least 0.4`, `at most 0.6`. */
+/** A range in words: `0.4 to 0.6`, `at least 0.4`, `at most 0.6`, `exactly 10`. */
 export function rangeText({ min, max }: Range): string {
+  if (min === max) return `exactly ${min}`;
   if (min === undefined) return `at most ${max}`;
   return max === undefined ? `at least ${min}` : `${min} to ${max}`;
 }

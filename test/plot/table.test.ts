@@ -44,6 +44,15 @@ describe('tables', () => {
     assert.match(html, /<td>&quot;&amp;<\/td><td style="text-align:right[^"]*">1,234\.5<\/td>/);
   });
 
+  it('set numbers right that are written for people', () => {
+    const right = (values: string[]) =>
+      /text-align/.test(tableHtml({ columns: ['v'], rows: values.map((value) => [value]) }));
+    assert.deepEqual(
+      [right(['1,234', '', '-5.0 %']), right(['1', 'a']), right(['']), right(['2026-01-02'])],
+      [true, false, false, false],
+    );
+  });
+
   it('become aligned text', () => {
     const text = tableText({
       columns: ['name', 'n'],

@@ -70,6 +70,27 @@ describe('comparison', () => {
     );
   });
 
+  it('compares the parts of a single run that compares by itself', () => {
+    const dir = writeRun(path.join(folder.dir, 'parts'), {}, (lab) => {
+      for (const [method, [params, accuracy]] of Object.entries(METHODS)) {
+        lab.record(`${method}.trainedParameters`, params);
+        lab.record(`${method}.top1`, accuracy);
+        lab.series(`${method}.top1`, [1, 2], [0, accuracy]);
+      }
+      lab.record('paper.parameters', 86_394_736);
+      lab.record('total', 1);
+    });
+    const { figures, table } = compareRuns([readRun(dir)]);
+    assert.deepEqual(
+      figures.map(({ alt }) => alt.replace(/[.,] .*/, '')),
+      ['top1 over trainedParameters', 'top1 of linear', 'trainedParameters', 'top1'],
+    );
+    assert.ok(table.columns.includes('linear.top1') && table.columns.includes('total'));
+    const readable = readableTable(table);
+    assert.deepEqual(readable.columns, ['run', 'parts']);
+    assert.deepEqual(readable.rows.at(-3), ['total', 1]);
+  });
+
   it('handles runs that share nothing', () => {
     const other = writeRun(path.join(folder.dir, 'other'), { notebook: 'x.ipynb', status: 'failed', exitCode: 1 });
     const dead = writeRun(path.join(folder.dir, 'dead'), { status: 'running', runnerPid: 2 ** 22 + 1, seconds: null });

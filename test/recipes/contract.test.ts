@@ -47,10 +47,7 @@ describe('contract', () => {
   });
 
   it('says ranges in words', () => {
-    assert.deepEqual([{ min: 1 }, { max: 2 }, { min: 1, max: 2 }].map(rangeText), [
-      'at least 1',
-      'at most 2',
-      '1 to 2',
-    ]);
+    const ranges = [{ min: 1 }, { max: 2 }, { min: 1, max: 2 }, { min: 3, max: 3 }];
+    assert.deepEqual(ranges.map(rangeText), ['at least 1', 'at most 2', '1 to 2', 'exactly 3']);
   });
 });
