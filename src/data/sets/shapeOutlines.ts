@@ -21,7 +21,8 @@ function heart(): Float64Array {
   return polygon(
     Array.from({ length: 20 }, (_, i): Point => {
       const t = (2 * Math.PI * i) / 20;
-      const x = 16 * Math.sin(t) ** 3;
+      const sin = Math.sin(t);
+      const x = 16 * sin * sin * sin;
       const y = 13 * Math.cos(t) - 5 * Math.cos(2 * t) - 2 * Math.cos(3 * t) - Math.cos(4 * t);
       return [x / 17, -(y + 2) / 17];
     }),
@@ -47,7 +48,10 @@ function halfDisc(): Float64Array {
 }
 
 function drop(): Float64Array {
-  return polar(20, (angle) => 0.55 + 0.45 * Math.max(0, -Math.sin(angle)) ** 6);
+  return polar(20, (angle) => {
+    const up = Math.max(0, -Math.sin(angle));
+    return 0.55 + 0.45 * (up * up * up) * (up * up * up);
+  });
 }
 
 /** The ten shapes of the pre-training set `shapes100`. */
@@ -96,7 +100,7 @@ export const SHAPES_A: Readonly<Record<string, Float64Array>> = {
 
 /** The ten shapes of the transfer set `shapes10`; none of them is in `SHAPES_A`. */
 export const SHAPES_B: Readonly<Record<string, Float64Array>> = {
-  ellipse: polar(20, (angle) => 1 / Math.hypot(Math.cos(angle) / 0.5, Math.sin(angle))),
+  ellipse: polar(20, (angle) => 0.5 / Math.sqrt(1 - 0.75 * Math.sin(angle) * Math.sin(angle))),
   tee: polygon([
     [-0.95, -0.9],
     [0.95, -0.9],

@@ -2,10 +2,11 @@
 // times ten fill patterns; `shapes10` has ten other outlines, filled with any pattern. So a model pre-trained on the
 // first has learned to see outlines apart from colour and pattern, which is what the second asks for.
 //
-// What does not tell the class: hues (random), place, size and tilt (random within bounds), the second colour of the
-// pattern. Strokes of random colour lie behind the shape and grain lies over everything. Only that a shape is lighter
-// than its ground is fixed: without it a transformer needs thousands of steps before it sees outlines at all. No single
-// pixel and no mean carries the class, and a linear model on pixels stays far behind (tested).
+// What does not tell the class: hues, size, tilt and the second colour of the pattern (random within bounds), and the
+// place: a shape lies anywhere, even partly outside. Strokes of random colour lie behind it and grain over everything.
+// Only that a shape is lighter than its ground is fixed: without it a transformer needs thousands of steps before it
+// sees outlines at all. A linear model on the pixels of `shapes10` stays near 0.2, where chance is 0.1 (tested); a
+// transformer of width 96 and depth 4 passes that within a few epochs.
 import { UsageError } from '../../errors.js';
 import { Rng } from '../../random/index.js';
 import { checksumOf, type Dataset, type DatasetDescription, type Split } from '../dataset.js';
@@ -15,7 +16,7 @@ import { SHAPES_A, SHAPES_B, signedDistance } from './shapeOutlines.js';
 
 export const SHAPE_SIDE = 32;
 /** Changes whenever a drawn image would: it is part of the checksum. */
-const DRAWING_VERSION = 2;
+const DRAWING_VERSION = 3;
 const DEFAULT_LENGTH: Record<Split, number> = { train: 10_000, test: 2_000 };
 
 /** Where a pattern shows the second colour (1), the first (0), or the ground (-1); x, y and depth in shape units. */
@@ -26,7 +27,7 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   outline: (_x, _y, depth) => (depth < 0.24 ? 0 : -1),
   stripes: (x) => wave(x / 0.5),
   checker: (x, y) => (wave(x / 0.8) + wave(y / 0.8)) % 2,
-  dots: (x, y) => (Math.hypot(centred(x / 0.55), centred(y / 0.55)) < 0.32 ? 1 : 0),
+  dots: (x, y) => (square(centred(x / 0.55)) + square(centred(y / 0.55)) < 0.1 ? 1 : 0),
   rings: (_x, _y, depth) => wave(depth / 0.32),
   halves: (x) => (x > 0 ? 1 : 0),
   wedges: (x, y) => (x * y > 0 ? 1 : 0),
@@ -42,6 +43,11 @@ function wave(t: number): number {
 /** The distance to the nearest whole number, signed: -0.5 … 0.5. */
 function centred(t: number): number {
   return t - Math.round(t);
+}
+
+// not Math.hypot or **, whose last bits differ between versions of the JavaScript engine
+function square(t: number): number {
+  return t * t;
 }
 
 type Colour = readonly [number, number, number];
@@ -157,9 +163,9 @@ function paintShape(
   second: Colour,
   rng: Rng,
 ): void {
-  const radius = rng.uniform(9, 13);
-  const [cx, cy] = [rng.uniform(12, 20), rng.uniform(12, 20)];
-  const angle = rng.uniform(-0.35, 0.35);
+  const radius = rng.uniform(8, 11);
+  const [cx, cy] = [rng.uniform(7, 25), rng.uniform(7, 25)];
+  const angle = rng.uniform(-0.3, 0.3);
   const [cos, sin] = [Math.cos(angle) / radius, Math.sin(angle) / radius];
   const colour: [number, number, number] = [0, 0, 0];
   forPixels(cx, cy, Math.ceil(radius + 1), (x, y, at) => {
