@@ -206,3 +206,43 @@ function freePort(): Promise<number> {
     });
   });
 }
+
+describe('papermill', () => {
+  const notebook = (name: string, cells: string[]): string => {
+    const file = place(name);
+    const kernelspec = { name: 'tslab', display_name: 'TypeScript', language: 'typescript' };
+    const written = cells.map((source, i) => ({
+      cell_type: 'code',
+      id: `cell-${i}`,
+      execution_count: null,
+      metadata: {},
+      outputs: [],
+      source,
+    }));
+    writeFileSync(file, JSON.stringify({ cells: written, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 }));
+    return file;
+  };
+  const papermill = (input: string, output: string): ReturnType<typeof run> =>
+    run('papermill', ['--no-progress-bar', '--log-output', input, output]);
+
+  it('runs a notebook and keeps its outputs', async () => {
+    const output = place('papermill-out.ipynb');
+    const { code, stderr } = await papermill(
+      notebook('papermill-good.ipynb', ['let a: number = 20;', 'a + 1']),
+      output,
+    );
+    assert.equal(code, 0, stderr);
+    const executed = JSON.parse(readFileSync(output, 'utf8')) as { cells: Cell[] };
+    assert.deepEqual(
+      executed.cells.map(({ outputs }) => outputs.map(({ text }) => String(text))),
+      [[], ['21\n']],
+    );
+  });
+
+  it('fails where a cell fails', async () => {
+    const input = notebook('papermill-bad.ipynb', ["throw new RangeError('too far');", "console.log('after');"]);
+    const { code, stderr } = await papermill(input, place('papermill-failed.ipynb'));
+    assert.equal(code, 1);
+    assert.match(stderr, /RangeError: too far/);
+  });
+});
