@@ -8,7 +8,7 @@ import { type Figure, type TableSource, tableHtml, tableText, toTable } from '..
 import { PROFILES, type Profile } from './contract.js';
 import { writeJson } from './notebook.js';
 import type { Json } from './parameters.js';
-import { describeOrigin, ROOT } from './provenance.js';
+import { newProvenance, ROOT } from './provenance.js';
 import {
   EMPTY_RECORDS,
   type EngineInfo,
@@ -16,7 +16,6 @@ import {
   type Item,
   type Metrics,
   makeRunFolder,
-  type Provenance,
   type Records,
   readRecorded,
 } from './runFolder.js';
@@ -66,7 +65,7 @@ export class Lab {
     const earlier = readRecorded(runDir);
     this.#metrics = earlier.metrics;
     this.#records = earlier.records ?? { ...structuredClone(EMPTY_RECORDS), profile };
-    if (engine) this.#records.engine = { name: engine.name, device: engine.device, version: engine.version };
+    if (engine) this.#records.engine = engineInfo(engine);
     this.#save();
     writeJson(path.join(runDir, FILES.metrics), this.#metrics);
   }
@@ -157,38 +156,26 @@ export function openLab(options: LabOptions = {}): Lab {
   const parameters = options.parameters ?? {};
   const notebook = process.env['JPY_SESSION_NAME'];
   const runDir = makeRunFolder(path.join(ROOT, 'runs'), options.name ?? stemOf(notebook ?? 'lab'));
-  const provenance: Provenance = {
-    ...describeOrigin(),
+  const provenance = newProvenance({
     status: 'interactive',
-    exitCode: null,
-    error: null,
     notebook: notebook ? path.relative(ROOT, notebook) : '',
     profile,
     parameters: { ...parameters },
-    seed: seedOf(parameters),
-    engine: options.engine ?? null,
-    data: [],
-    startedAt: new Date().toISOString(),
-    finishedAt: null,
-    seconds: null,
-    peakMemoryBytes: null,
-    runnerPid: process.pid,
+    engine: engineInfo(options.engine),
     kernelPid: process.pid,
-    earlierAttempts: [],
-  };
+  });
   writeJson(path.join(runDir, FILES.provenance), provenance);
   return new Lab(runDir, profile, parameters, false, options.engine);
-}
-
-/** The parameter `seed` where it is a number. */
-export function seedOf(parameters: Readonly<Record<string, Json>>): number | null {
-  const { seed } = parameters;
-  return typeof seed === 'number' ? seed : null;
 }
 
 /** `notebooks/04-adaptformer.ipynb` → `04-adaptformer`. */
 export function stemOf(notebook: string): string {
   return path.basename(notebook, '.ipynb');
+}
+
+/** The data of an engine, without its functions. */
+function engineInfo(engine: EngineInfo | undefined): EngineInfo | null {
+  return engine ? { name: engine.name, device: engine.device, version: engine.version } : null;
 }
 
 function profileOf(name: string | undefined): Profile {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { Json } from './parameters.js';
 import type { Provenance } from './runFolder.js';
 
 /** The project's root. */
@@ -24,6 +25,33 @@ export function describeOrigin(): Origin {
       platform: `${os.platform()} ${os.arch()} ${os.release()}`,
     },
   };
+}
+
+/** The provenance of a run that begins now. `known` says what differs from a plain beginning. */
+export function newProvenance(
+  known: Pick<Provenance, 'status' | 'notebook' | 'profile' | 'parameters'> & Partial<Provenance>,
+): Provenance {
+  return {
+    ...describeOrigin(),
+    exitCode: null,
+    error: null,
+    seed: seedOf(known.parameters),
+    engine: null,
+    data: [],
+    startedAt: new Date().toISOString(),
+    finishedAt: null,
+    seconds: null,
+    peakMemoryBytes: null,
+    runnerPid: process.pid,
+    kernelPid: null,
+    earlierAttempts: [],
+    ...known,
+  };
+}
+
+/** The parameter `seed` where it is a number. */
+function seedOf({ seed }: Readonly<Record<string, Json>>): number | null {
+  return typeof seed === 'number' ? seed : null;
 }
 
 /** The commit, and whether files differ from it; null outside a git working tree. */

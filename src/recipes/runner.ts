@@ -3,11 +3,11 @@
 import path from 'node:path';
 import { type ExecuteResult, Kernel, KernelDiedError, KernelTimeoutError } from '../kernel/index.js';
 import { type Check, checkMetrics, rangeText } from './contract.js';
-import { ENV, seedOf } from './lab.js';
+import { ENV } from './lab.js';
 import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook, writeText } from './notebook.js';
 import type { Plan } from './plan.js';
 import { progressText } from './progress.js';
-import { describeOrigin, peakMemoryOf } from './provenance.js';
+import { newProvenance, peakMemoryOf } from './provenance.js';
 import { renderReport } from './report.js';
 import { clearRecorded, FILES, type Provenance, readRecorded, readRun, type Status } from './runFolder.js';
 
@@ -255,30 +255,15 @@ export class Runner {
 
   #firstProvenance(): Provenance {
     const { earlier, notebookPath, profile, parameters } = this.#plan;
-    return {
-      ...describeOrigin(),
+    const attempt = earlier && { status: earlier.status, startedAt: earlier.startedAt, seconds: earlier.seconds ?? 0 };
+    return newProvenance({
       status: 'running',
-      exitCode: null,
-      error: null,
       notebook: notebookPath,
       profile,
       parameters: { ...parameters },
-      seed: seedOf(parameters),
-      engine: null,
-      data: [],
       startedAt: this.#startedAt.toISOString(),
-      finishedAt: null,
-      seconds: null,
-      peakMemoryBytes: null,
-      runnerPid: process.pid,
-      kernelPid: null,
-      earlierAttempts: earlier
-        ? [
-            ...earlier.earlierAttempts,
-            { status: earlier.status, startedAt: earlier.startedAt, seconds: earlier.seconds ?? 0 },
-          ]
-        : [],
-    };
+      earlierAttempts: attempt ? [...earlier.earlierAttempts, attempt] : [],
+    });
   }
 
   #sampleMemory(): void {

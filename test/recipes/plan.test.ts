@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { planRuns, readParams } from '../../src/recipes/plan.js';
-import { describeOrigin } from '../../src/recipes/provenance.js';
+import { newProvenance } from '../../src/recipes/provenance.js';
 import type { Provenance } from '../../src/recipes/runFolder.js';
 import { temporaryFolder, writeNotebookFile } from './support.js';
 
@@ -27,26 +27,15 @@ describe('planning', () => {
   });
 
   const writeRun = (dir: string, changes: Partial<Provenance> = {}) => {
-    const provenance: Provenance = {
-      ...describeOrigin(),
+    const provenance = newProvenance({
       status: 'interrupted',
       exitCode: 130,
-      error: null,
       notebook: 'recipe.ipynb',
       profile: 'quick',
       parameters: { epochs: 5, seed: 1 },
-      seed: 1,
-      engine: null,
-      data: [],
-      startedAt: '2026-01-01T00:00:00.000Z',
-      finishedAt: null,
       seconds: 12,
-      peakMemoryBytes: null,
-      runnerPid: 1,
-      kernelPid: null,
-      earlierAttempts: [],
       ...changes,
-    };
+    });
     mkdirSync(dir, { recursive: true });
     writeFileSync(path.join(dir, 'provenance.json'), JSON.stringify(provenance));
   };

@@ -2,32 +2,24 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Lab } from '../../src/recipes/lab.js';
-import { describeOrigin } from '../../src/recipes/provenance.js';
+import { newProvenance } from '../../src/recipes/provenance.js';
 import type { Provenance } from '../../src/recipes/runFolder.js';
 
 export const ENGINE = { name: 'tensorflow', device: 'cpu', version: '2.21.0' };
 
 export function provenanceOf(changes: Partial<Provenance> = {}): Provenance {
-  return {
-    ...describeOrigin(),
+  return newProvenance({
     status: 'finished',
     exitCode: 0,
-    error: null,
     notebook: 'notebooks/recipe.ipynb',
     profile: 'quick',
     parameters: { epochs: 2 },
-    seed: null,
     engine: ENGINE,
     data: [{ name: 'shapes10', checksum: 'sha256:1234' }],
-    startedAt: '2026-01-02T03:04:05.000Z',
-    finishedAt: '2026-01-02T03:06:05.000Z',
     seconds: 120,
     peakMemoryBytes: 1.5e9,
-    runnerPid: 1,
-    kernelPid: 2,
-    earlierAttempts: [],
     ...changes,
-  };
+  });
 }
 
 /** Writes a run folder; `fill` records into its lab. */
