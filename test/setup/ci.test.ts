@@ -20,6 +20,10 @@ beforeEach(() => {
   fakeTool('npm', 'echo "$CI $*"; echo "3 passed, $FAKE_FAILED failed"; [ "$FAKE_FAILED" = 0 ]');
   script('setup.mjs', 'process.exitCode = Number(process.env.FAKE_SETUP ?? 0);');
   script('node_modules/typescript/bin/tsc', 'process.exitCode = Number(process.env.FAKE_TYPES ?? 0);');
+  script(
+    'node_modules/@tslab/typescript-for-tslab/lib/tsc.js',
+    'process.exitCode = Number(process.env.FAKE_KERNEL_TYPES ?? 0);',
+  );
   file('node_modules/.bin/biome', '#!/bin/sh\nexit $FAKE_LINT\n');
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -79,7 +83,7 @@ describe('.ci/run', () => {
     ]);
   });
 
-  for (const part of ['FAKE_LINT', 'FAKE_TYPES', 'FAKE_FAILED']) {
+  for (const part of ['FAKE_LINT', 'FAKE_TYPES', 'FAKE_KERNEL_TYPES', 'FAKE_FAILED']) {
     it(`fails with ${part}, and still ends with the count of the tests`, () => {
       for (const tool of whole) fakeTool(tool, 'exit 0');
       const { status, lines } = ci({ [part]: '1' });
