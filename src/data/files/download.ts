@@ -1,10 +1,7 @@
 // Downloads a file over HTTP: resumes what is there, tries again, checks the checksum, and shows the file under its
 // name only when it is whole and right.
-import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { DataError } from '../../errors.js';
 import { fileHash } from './hash.js';
 
@@ -92,16 +89,18 @@ async function fetchRest(url: string, part: string, options: DownloadOptions): P
     const start = response.status === 206 ? rangeStart(response, present) : 0;
     const total = totalLength(response, start);
     let received = start;
-    const watch = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
+    // written piece by piece, so that all that has arrived is there when the connection breaks
+    const file = await open(part, start > 0 ? 'a' : 'w');
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        await file.writeFile(chunk);
         silence.refresh();
         received += chunk.length;
         options.onProgress?.(received, total);
-        done(null, chunk);
-      },
-    });
-    const file = createWriteStream(part, { flags: start > 0 ? 'a' : 'w' });
-    await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), watch, file);
+      }
+    } finally {
+      await file.close();
+    }
     if (total !== undefined && received !== total) {
       throw new DataError(`the connection ended after ${received} of ${total} bytes`);
     }
