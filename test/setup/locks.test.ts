@@ -19,7 +19,13 @@ interface LockedPackage {
 
 describe('Python lock files', () => {
   it('are there for each variant', () => {
-    assert.deepEqual(locks.sort(), ['lab.txt', 'tensorflow-arm64.txt', 'tensorflow-cpu.txt', 'tensorflow-gpu.txt']);
+    assert.deepEqual(locks.sort(), [
+      'lab.txt',
+      'peers.txt',
+      'tensorflow-arm64.txt',
+      'tensorflow-cpu.txt',
+      'tensorflow-gpu.txt',
+    ]);
   });
 
   for (const lock of locks) {
