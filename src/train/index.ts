@@ -1,7 +1,9 @@
 // Optimisers, schedules, losses, metrics, trainer.
 export { GradientAccumulator } from './accumulate.js';
+export type { BatchSource, LabelledBatch } from './batches.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
+export { type Evaluation, evaluate } from './evaluate.js';
 export { EventWriter } from './events.js';
 export { Interrupted } from './interrupt.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
@@ -33,13 +35,5 @@ export {
 export * as schedules from './schedules.js';
 export { type EpochRecord, type Position, readPosition } from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
-export {
-  type BatchSource,
-  type Evaluation,
-  evaluate,
-  type FitOptions,
-  type FitResult,
-  fit,
-  type LabelledBatch,
-} from './trainer.js';
+export { type FitOptions, type FitResult, fit } from './trainer.js';
 export { copyOf } from './variables.js';

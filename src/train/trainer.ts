@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import { currentEngine, Program, tf } from '../engine/index.js';
 import { TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
+import type { BatchSource, LabelledBatch } from './batches.js';
+import { breathe, runEvaluation } from './evaluate.js';
 import { EventWriter } from './events.js';
 import { Interrupted, InterruptWatch } from './interrupt.js';
 import { decayGroups } from './optimizers/groups.js';
@@ -12,22 +14,6 @@ import { createProgress, type ProgressView } from './progress.js';
 import { createSchedule, type ScheduleConfig } from './scheduleRegistry.js';
 import { type EpochRecord, loadState, type Position, START, saveState } from './state.js';
 import { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
-
-/** Labelled images, NHWC float32. */
-export interface LabelledBatch {
-  images: Float32Array;
-  /** `[n, height, width, channels]` */
-  shape: readonly [number, number, number, number];
-  labels: Int32Array;
-}
-
-/** Where batches come from: the same batches in the same order for the same epoch. */
-export interface BatchSource {
-  readonly batchSize: number;
-  /** Batches of an epoch. */
-  readonly batches: number;
-  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<LabelledBatch>;
-}
 
 export interface FitOptions extends TrainStepOptions {
   /** Trains what is trainable in it. */
@@ -86,13 +72,15 @@ class Run {
   private readonly learningRate: (step: number) => number;
   private readonly progress: ProgressView;
   private readonly events: EventWriter | undefined;
-  private readonly watch = new InterruptWatch();
+  private readonly watch: InterruptWatch;
   private readonly stepTimes: number[] = [];
   private readonly resumed: boolean;
   private position: Position;
   private lastSaved = performance.now();
   private lastFinite: number | undefined;
   private examplesHere = 0;
+  /** Share of the last epoch's time that went into waiting for data. */
+  private waiting = 0;
   private readonly startedAt = performance.now();
 
   constructor(private readonly options: FitOptions) {
@@ -109,6 +97,7 @@ class Run {
     const saved = checkpoint ? loadState(checkpoint, model, this.optimizer, fingerprint) : undefined;
     this.resumed = saved !== undefined;
     this.position = saved ?? START(fingerprint);
+    this.watch = new InterruptWatch(); // last: what throws above leaves no listener behind
   }
 
   async train(): Promise<FitResult> {
@@ -116,11 +105,8 @@ class Run {
     while (this.position.epoch < epochs) {
       await this.trainEpoch();
       const record = await this.finishEpoch();
-      this.position = {
-        ...START(this.position.fingerprint),
-        ...this.carry(),
-        history: [...this.position.history, record],
-      };
+      const { fingerprint, step, epoch, history } = this.position;
+      this.position = { ...START(fingerprint), step, epoch: epoch + 1, history: [...history, record] };
       this.save();
       this.report(record);
     }
@@ -135,10 +121,6 @@ class Run {
     this.optimizer.dispose();
     this.events?.close();
     this.options.model.eval();
-  }
-
-  private carry(): Pick<Position, 'step' | 'epoch'> {
-    return { step: this.position.step, epoch: this.position.epoch + 1 };
   }
 
   private async trainEpoch(): Promise<void> {
@@ -159,8 +141,6 @@ class Run {
     }
     this.waiting = waited / (performance.now() - began);
   }
-
-  private waiting = 0;
 
   private update(batch: LabelledBatch): void {
     const { seed } = this.options;
@@ -278,73 +258,6 @@ class Run {
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
   }
 }
-
-/** Mean loss (nats) and the shares of examples whose label is among the best one and the best five. */
-export interface Evaluation {
-  loss: number;
-  top1: number;
-  top5: number;
-  examples: number;
-}
-
-/** Evaluates `model` on one epoch of `source`. @throws Interrupted */
-export async function evaluate(
-  model: Module,
-  source: BatchSource,
-  options: { precision?: 'fp32' | 'bf16'; mode?: 'replay' | 'eager' } = {},
-): Promise<Evaluation> {
-  const program = new Program(options).define('evaluate', evaluateStep(model));
-  const watch = new InterruptWatch();
-  try {
-    const result = await runEvaluation(program, source, watch);
-    if (result === 'interrupted') throw new Interrupted('The evaluation was stopped.');
-    return result;
-  } finally {
-    watch.stopListening();
-    program.dispose();
-  }
-}
-
-async function runEvaluation(
-  program: Program,
-  source: BatchSource,
-  watch: InterruptWatch,
-): Promise<Evaluation | 'interrupted'> {
-  const sums = { loss: 0, top1: 0, top5: 0 };
-  let examples = 0;
-  for await (const batch of source.epoch(0)) {
-    const inputs = padded(batch, source.batchSize);
-    const outputs = program.run('evaluate', inputs);
-    for (const key of ['loss', 'top1', 'top5'] as const) sums[key] += outputs[key]!.dataSync()[0]!;
-    tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
-    examples += batch.labels.length;
-    if (watch.requested) return 'interrupted';
-    await breathe();
-  }
-  if (examples === 0) throw new TrainingError('There is nothing to evaluate: the data gave no batch.');
-  return { loss: sums.loss / examples, top1: sums.top1 / examples, top5: sums.top5 / examples, examples };
-}
-
-/** A batch filled up to `size` rows, with a mask that says which rows are examples. */
-function padded(
-  { images, shape, labels }: LabelledBatch,
-  size: number,
-): Record<'images' | 'labels' | 'mask', tf.Tensor> {
-  const [count, ...rest] = shape;
-  const pixels = rest.reduce((a, b) => a * b, 1);
-  const filled = <T extends Float32Array | Int32Array>(target: T, values: T): T => {
-    target.set(values);
-    return target;
-  };
-  return {
-    images: tf.tensor(count === size ? images : filled(new Float32Array(size * pixels), images), [size, ...rest]),
-    labels: tf.tensor1d(count === size ? labels : filled(new Int32Array(size), labels), 'int32'),
-    mask: tf.tensor1d(new Float32Array(size).fill(1, 0, count)),
-  };
-}
-
-/** Lets timers, signals and messages through between two steps. */
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function median(values: readonly number[]): number {
   if (values.length === 0) return Number.NaN;
