@@ -1,4 +1,5 @@
-// Training steps of a small ViT with dropout on fixed data. Run as a script it prints a digest of the weights.
+// Training steps of a small ViT with dropout on fixed data. As a script: `trainSteps.ts STEPS` prints losses and a
+// digest of the weights, on the engine that VITLAB_ENGINE names.
 import { createHash } from 'node:crypto';
 import { Program, startEngine, tf } from '../../src/engine/index.js';
 import { VisionTransformer } from '../../src/models/index.js';
@@ -61,9 +62,11 @@ export function trainSteps({ optimizer: config, mode, precision = 'fp32', steps,
 }
 
 async function main(): Promise<void> {
-  await startEngine('tensorflow');
-  const { weights } = trainSteps({ optimizer: { name: 'adamw' }, mode: 'replay', steps: 20 });
-  console.log(createHash('sha256').update(Float32Array.from(weights)).digest('hex'));
+  const { canCapture } = await startEngine();
+  const mode = canCapture ? 'replay' : 'eager';
+  const { losses, weights } = trainSteps({ optimizer: { name: 'adamw' }, mode, steps: Number(process.argv[2]) });
+  const digest = createHash('sha256').update(Float32Array.from(weights)).digest('hex');
+  console.log(JSON.stringify({ losses, digest }));
 }
 
 if (require.main === module) void main();
