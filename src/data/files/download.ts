@@ -8,6 +8,8 @@ import { fileHash } from './hash.js';
 export interface DownloadOptions {
   md5?: string;
   sha256?: string;
+  /** Sent with every request. An `authorization` does not follow a redirect to another origin. */
+  headers?: Readonly<Record<string, string>>;
   /** Attempts in all; each resumes where the one before stopped. Default 5. */
   attempts?: number;
   /** Waiting time before the second attempt, doubled from one to the next. Default 1000. */
@@ -82,7 +84,11 @@ async function fetchRest(url: string, part: string, options: DownloadOptions): P
   const abort = new AbortController();
   const silence = setTimeout(() => abort.abort(new Error('the server is silent')), options.silenceMs ?? 60_000);
   try {
-    const headers = { 'accept-encoding': 'identity', ...(present > 0 ? { range: `bytes=${present}-` } : {}) };
+    const headers = {
+      ...options.headers,
+      'accept-encoding': 'identity',
+      ...(present > 0 ? { range: `bytes=${present}-` } : {}),
+    };
     const response = await fetch(url, { headers, signal: abort.signal });
     if (response.status === 416 && present > 0) return finishRange(response, part, present);
     if (!response.ok || !response.body) throw refusal(url, response.status);
@@ -92,7 +98,7 @@ async function fetchRest(url: string, part: string, options: DownloadOptions): P
     // written piece by piece, so that all that has arrived is there when the connection breaks
     const file = await open(part, start > 0 ? 'a' : 'w');
     try {
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
         await file.writeFile(chunk);
         silence.refresh();
         received += chunk.length;
