@@ -13,5 +13,7 @@ export interface BatchSource {
   readonly batchSize: number;
   /** Batches of an epoch. */
   readonly batches: number;
+  /** Differs where the batches differ: a state file is taken up only on the same data. */
+  readonly identity?: string;
   epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<LabelledBatch>;
 }

@@ -251,7 +251,7 @@ class Run {
     const { model, train, optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing } = this.options;
     const parts = {
       parameters: [...model.namedParameters()].map(([name, p]) => [name, p.shape, p.trainable]),
-      batches: [train.batchSize, train.batches],
+      batches: [train.batchSize, train.batches, train.identity],
       ...{ optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing },
       engine: [currentEngine().name, currentEngine().device, this.program.mode, this.program.precision],
     };

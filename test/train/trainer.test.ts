@@ -144,9 +144,11 @@ describe('fit', () => {
     const dir = folder();
     const checkpoint = path.join(dir, 'state.safetensors');
     await fit(options({ checkpoint, epochs: 1 }));
-    await assert.rejects(fit(options({ checkpoint, epochs: 2 })), (error: Error) => {
-      return error instanceof TrainingError && /checkpoint of another run/.test(error.message);
-    });
+    for (const other of [{ epochs: 2 }, { train: { ...quadrants(), identity: 'other data' } }]) {
+      await assert.rejects(fit(options({ checkpoint, epochs: 1, ...other })), (error: Error) => {
+        return error instanceof TrainingError && /checkpoint of another run/.test(error.message);
+      });
+    }
     fs.rmSync(dir, { recursive: true });
   });
 

@@ -3,7 +3,7 @@
 import os from 'node:os';
 import { UsageError } from '../../errors.js';
 import { Rng } from '../../random/index.js';
-import type { Dataset } from '../dataset.js';
+import { checksumOf, type Dataset } from '../dataset.js';
 import { Pipeline, type TransformSpec } from '../transforms/index.js';
 import { type CacheMemory, cacheMemory, PixelCache } from './cache.js';
 import { type BatchJob, type BatchSource, type MadeBatch, makeBatch } from './makeBatch.js';
@@ -111,6 +111,14 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
 
   get batchSize(): number {
     return this.options.batchSize;
+  }
+
+  /** What decides its batches: the data's checksum, the pipelines, seed and order. */
+  get identity(): string {
+    const { shuffle = false, dropLast = false } = this.options;
+    const pipelines = this.pipelines.map(({ specs }) => specs);
+    const parts = [this.dataset.description.checksum, pipelines, this.seed, shuffle, dropLast, [...this.indices]];
+    return checksumOf([JSON.stringify(parts)]);
   }
 
   /** Batches an epoch. */
