@@ -54,8 +54,9 @@ declare global {
 
 /** A server and a browser, until `stop`. */
 export class Lab {
-  /** Whatever the browser had to complain of: errors on the console and in scripts, requests to other machines. */
+  /** Whatever the browser had to complain of since a notebook was opened: errors on the console and in scripts, requests to other machines. */
   readonly complaints: string[] = [];
+  private readonly workspaces = new Set<string>();
 
   private constructor(
     /** As `vitlab lab` prints it, with the token. */
@@ -98,6 +99,7 @@ export class Lab {
   async stop(): Promise<void> {
     try {
       await this.context.browser()?.close();
+      await Promise.all([...this.workspaces].map((name) => this.forget(name)));
     } finally {
       await stopServer(this.server);
       this.config.remove();
@@ -124,18 +126,26 @@ export class Lab {
 
   /** Opens a notebook (path below the root) in a workspace of its own, and waits for its kernel. */
   async open(notebook: string): Promise<Page> {
-    const { origin } = new URL(this.url);
+    const { origin, search } = new URL(this.url);
     const page = await this.newPage();
-    // The cookie of the first page lets this one in.
-    await page.goto(this.url, { waitUntil: 'domcontentloaded' });
-    const workspace = `e2e-${path.basename(notebook, '.ipynb')}`;
-    await page.goto(`${origin}/lab/workspaces/${workspace}/tree/${notebook}?reset`, { waitUntil: 'domcontentloaded' });
+    const workspace = path.basename(path.dirname(notebook));
+    this.workspaces.add(workspace);
+    this.complaints.length = 0;
+    const url = `${origin}/lab/workspaces/${workspace}/tree/${notebook}${search}&reset`;
+    await page.goto(url, { waitUntil: 'domcontentloaded' });
     await page.waitForFunction((wanted) => {
       const panel = window.jupyterapp?.shell.currentWidget;
       const { isReady, session } = panel?.sessionContext ?? {};
       return panel?.context?.path === wanted && isReady && session?.kernel?.status === 'idle';
     }, notebook);
     return page;
+  }
+
+  /** Removes what JupyterLab keeps of a workspace: its layout. */
+  private async forget(workspace: string): Promise<void> {
+    const { origin, searchParams } = new URL(this.url);
+    const headers = { authorization: `token ${searchParams.get('token')}` };
+    await fetch(`${origin}/lab/api/workspaces/${workspace}`, { method: 'DELETE', headers });
   }
 }
 
