@@ -44,7 +44,22 @@ export function curvesFigure(curves: readonly Curve[], options: FigureOptions = 
     sameLength(`the spread of curve '${name}'`, curve.x, curve.spread);
     return [bandOf(name, x, y, Array.from(curve.spread), color), line];
   });
-  return { data, layout: { ...frame(options), showlegend: curves.length > 1, hovermode: 'x unified' } };
+  const layout = frame(options);
+  return {
+    data,
+    layout: {
+      ...layout,
+      xaxis: { ...layout.xaxis, ...(countsFew(curves) && { dtick: 1 }) },
+      showlegend: curves.length > 1,
+      hovermode: 'x unified',
+    },
+  };
+}
+
+/** Whether the curves run over a few whole numbers, such as epochs: no tick belongs between those. */
+function countsFew(curves: readonly Curve[]): boolean {
+  const xs = curves.flatMap(({ x }) => Array.from(x));
+  return xs.length > 0 && xs.every(Number.isInteger) && Math.max(...xs) - Math.min(...xs) <= 12;
 }
 
 function bandOf(name: string, x: number[], y: (number | null)[], spread: number[], color: string): Data {

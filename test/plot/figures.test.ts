@@ -78,6 +78,11 @@ describe('curves', () => {
     assert.equal(line!['name'], 'a');
   });
 
+  it('have a tick for each of a few whole numbers, and plotly decides otherwise', () => {
+    const ticks = (x: number[]) => curvesFigure([{ name: 'a', x, y: x }]).layout.xaxis?.dtick;
+    assert.deepEqual([ticks([1, 2, 3]), ticks([0.5, 1]), ticks([1, 100])], [1, undefined, undefined]);
+  });
+
   it('need as many x as y', () => {
     assert.throws(() => curvesFigure([{ name: 'loss', x: [1, 2], y: [1] }]), {
       name: 'UsageError',
