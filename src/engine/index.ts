@@ -1,6 +1,7 @@
 // Which device computes; capture and replay; tensors of random numbers; memory.
 export { executeOp, isTensorflow, type OpAttribute } from './backend.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
+export { type Exportable, exportSavedModel, type SavedModelOptions } from './capture/savedModel.js';
 export { MessageWriter } from './capture/wire.js';
 export { valueAndGradients } from './gradients.js';
 export { RandomKey } from './randomKey.js';

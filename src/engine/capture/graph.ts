@@ -90,11 +90,58 @@ function writeNode(message: MessageWriter, node: GraphNode): void {
 /** The oldest TensorFlow graph version that has every op used, and the version that wrote the graph. */
 const GRAPH_VERSION = { producer: 1882, minConsumer: 12 };
 
-/** saved_model.pb with one graph under the tag `serve`. */
-export function savedModelBytes(nodes: readonly GraphNode[]): Uint8Array {
-  const graph = new MessageWriter();
-  for (const node of nodes) graph.message(1, (message) => writeNode(message, node));
-  graph.message(4, (versions) => versions.varint(1, GRAPH_VERSION.producer).varint(2, GRAPH_VERSION.minConsumer));
-  const metaGraph = new MessageWriter().message(1, (info) => info.string(4, 'serve')).bytes(2, graph.finish());
-  return new MessageWriter().varint(1, 1).bytes(2, metaGraph.finish()).finish();
+/** A tensor that goes in or comes out of a graph, by the name `node:output`; sides that vary are -1. */
+export interface GraphTensor {
+  tensor: string;
+  dtype: number;
+  shape: readonly number[];
 }
+
+/** What a graph computes, for those who call it by name. */
+export interface Signature {
+  inputs: Readonly<Record<string, GraphTensor>>;
+  outputs: Readonly<Record<string, GraphTensor>>;
+}
+
+/** saved_model.pb with one graph under the tag `serve`. */
+export const savedModelBytes = (nodes: readonly GraphNode[]): Uint8Array => Buffer.concat(savedModelParts(nodes));
+
+/** The same in parts, with the signature `serving_default`, so that large weights are not copied once more as a whole. */
+export function savedModelParts(nodes: readonly GraphNode[], signature?: Signature): Uint8Array[] {
+  const graph = nodes.flatMap((node) => {
+    const message = new MessageWriter();
+    writeNode(message, node);
+    return [new MessageWriter().head(1, message.size).finish(), message.finish()];
+  });
+  const { producer, minConsumer } = GRAPH_VERSION;
+  const versions = new MessageWriter().message(4, (fields) => fields.varint(1, producer).varint(2, minConsumer));
+  const info = new MessageWriter().message(1, (fields) => fields.string(4, 'serve'));
+  const signatures = new MessageWriter();
+  if (signature) {
+    signatures.message(5, (entry) =>
+      entry.string(1, 'serving_default').message(2, (message) => writeSignature(message, signature)),
+    );
+  }
+  const graphBytes = lengthOf(graph) + versions.size;
+  const head = info.head(2, graphBytes).finish();
+  const metaGraph = new MessageWriter().varint(1, 1).head(2, head.length + graphBytes + signatures.size);
+  return [metaGraph.finish(), head, ...graph, versions.finish(), signatures.finish()];
+}
+
+function writeSignature(message: MessageWriter, { inputs, outputs }: Signature): void {
+  for (const [field, tensors] of [inputs, outputs].entries()) {
+    for (const [key, { tensor, dtype, shape }] of Object.entries(tensors)) {
+      message.message(field + 1, (entry) =>
+        entry.string(1, key).message(2, (info) =>
+          info
+            .string(1, tensor)
+            .varint(2, dtype)
+            .message(3, (sides) => writeShape(sides, shape)),
+        ),
+      );
+    }
+  }
+  message.string(3, 'tensorflow/serving/predict');
+}
+
+export const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, { length }) => sum + length, 0);

@@ -28,9 +28,15 @@ export class MessageWriter {
     return this;
   }
 
-  bytes(field: number, value: Uint8Array): this {
+  /** The head of a field whose `length` bytes are written elsewhere. */
+  head(field: number, length: number): this {
     this.tag(field, 2);
-    this.raw(value.length);
+    this.raw(length);
+    return this;
+  }
+
+  bytes(field: number, value: Uint8Array): this {
+    this.head(field, value.length);
     this.reserve(value.length);
     this.buffer.set(value, this.length);
     this.length += value.length;
@@ -55,6 +61,11 @@ export class MessageWriter {
 
   packedFloats(field: number, values: readonly number[]): this {
     return this.bytes(field, new Uint8Array(Float32Array.from(values).buffer));
+  }
+
+  /** Bytes written so far. */
+  get size(): number {
+    return this.length;
   }
 
   finish(): Uint8Array {
