@@ -77,6 +77,12 @@ export class Lab {
       fs.writeFileSync(path.join(config.dir, name), JSON.stringify(content));
     }
     const server = startCli(['lab'], { env: { JUPYTER_CONFIG_PATH: config.dir } });
+    // Where the tests are stopped from outside, no `after` runs.
+    process.once('exit', () => {
+      server.child.kill('SIGINT');
+      config.remove();
+    });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
     try {
       const [, url, logFile] = await server.said(/JupyterLab: (\S+)\nLog: (.+)\n/);
       const browser = await chromium.launch({
@@ -191,5 +197,7 @@ export function notebookFolder(): { dir: string; remove: () => void } {
   const runs = path.join(ROOT, 'runs');
   fs.mkdirSync(runs, { recursive: true });
   const dir = fs.mkdtempSync(path.join(runs, 'e2e-'));
-  return { dir, remove: () => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 5 }) };
+  const remove = () => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  process.once('exit', remove);
+  return { dir, remove };
 }
