@@ -71,6 +71,16 @@ export async function fromPretrained(repo: string, options: PretrainedOptions = 
   return { model, report, preprocess: { ...timm.preprocess, size: [...size] }, commit: source.commit };
 }
 
+/**
+ * Loads the checkpoint file at `path` into `model`, in place: any format that is read here, under any of the names that
+ * are known, position embeddings resampled to the model's grid. What the file lacks stays as it is.
+ * @throws CheckpointError for a damaged file, a tensor of another shape than the model's, or where no name fits
+ */
+export async function loadWeights(model: ImageModel, path: string): Promise<PretrainedReport> {
+  const { tensors, dropped } = convertNames(await loadCheckpoint(path), 'timm');
+  return { ...load(path, model, tensors), dropped };
+}
+
 function build(repo: string, timm: TimmModel, { numClasses = timm.numClasses, imgSize }: PretrainedOptions) {
   const settings = { ...timm.settings, numClasses, ...(imgSize !== undefined && { imgSize }) };
   try {
@@ -82,7 +92,7 @@ function build(repo: string, timm: TimmModel, { numClasses = timm.numClasses, im
 }
 
 /** Loads what fits. @throws CheckpointError where a tensor has another shape than the model's, or none fits */
-function load(repo: string, model: ImageModel, state: TensorRecord): FitReport {
+function load(source: string, model: ImageModel, state: TensorRecord): FitReport {
   const persistent = [...model.namedBuffers()].filter(([, buffer]) => buffer.persistent);
   const parameters = new Map(model.namedParameters());
   const shapes = Object.fromEntries([...parameters, ...persistent].map(([name, { shape }]) => [name, shape]));
@@ -95,12 +105,12 @@ function load(repo: string, model: ImageModel, state: TensorRecord): FitReport {
   const [wrong] = report.mismatched;
   if (wrong) {
     throw new CheckpointError(
-      `${wrong.name} of ${repo} is [${wrong.found}], the model needs [${wrong.expected}]. The weights are of another model than config.json names, or cannot be brought to this imgSize.`,
+      `${wrong.name} of ${source} is [${wrong.found}], the model needs [${wrong.expected}]. The weights are of another model than this one, or cannot be brought to its image size.`,
     );
   }
   if (Object.keys(tensors).length === 0) {
     throw new CheckpointError(
-      `Nothing in the weights of ${repo} has a name of the model: they have ${few(report.unexpected)}, it needs ${few(report.missing)}.`,
+      `Nothing in the weights of ${source} has a name of the model: they have ${few(report.unexpected)}, it needs ${few(report.missing)}.`,
     );
   }
   for (const [name, data] of Object.entries(tensors)) {

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { loadCheckpoint, resampleTimm, type TensorRecord, writeSafetensors } from '../../src/checkpoint/index.js';
 import { startEngine, tf } from '../../src/engine/index.js';
 import { CheckpointError, UsageError } from '../../src/errors.js';
-import { fromPretrained, HubError, HubRepo } from '../../src/hub/index.js';
+import { fromPretrained, HubError, HubRepo, loadWeights } from '../../src/hub/index.js';
 import { createModel, type ImageModel } from '../../src/models/index.js';
 import { tempDir } from '../support/tempDir.js';
 import { p, tensor, torchFile } from '../support/torchFile.js';
@@ -320,5 +320,33 @@ describe('offline', () => {
         .some((name) => name.includes('blobs')),
     );
     assert.equal(fs.existsSync(process.env['VITLAB_CACHE']!), false);
+  });
+});
+
+describe('loadWeights', () => {
+  const settings = { depth: 1, embedDim: 8, imgSize: 16, numClasses: 7 };
+
+  it('loads a file of any format into a model that is there', async () => {
+    const files = { 'w.safetensors': weightBytes, 'w.pth': pickledState(weights) };
+    for (const [name, bytes] of Object.entries(files)) {
+      const file = place(name);
+      fs.writeFileSync(file, bytes);
+      const model = createModel('vit_nano_patch4_32', settings, { seed: 9 });
+      assert.notDeepEqual(logits(model), logits(reference));
+      const report = await loadWeights(model, file);
+      assert.deepEqual([report.missing, report.unexpected, report.dropped], [[], [], []]);
+      assert.deepEqual(logits(model), logits(reference));
+    }
+  });
+
+  it('refuses the weights of another model, and says which tensor shows it', async () => {
+    const file = place('other.safetensors');
+    fs.writeFileSync(file, weightBytes);
+    const wider = createModel('vit_nano_patch4_32', { ...settings, embedDim: 16 }, { seed: 9 });
+    await assert.rejects(loadWeights(wider, file), (error: Error) => {
+      return (
+        error instanceof CheckpointError && /of .*other\.safetensors is \[.*\], the model needs \[/.test(error.message)
+      );
+    });
   });
 });
