@@ -10,9 +10,10 @@ export function labCommand(): Command {
     .action(async ({ port }: { port?: number }) => {
       const { url, logFile, child, ended } = await startJupyterLab(port);
       let stopping = false;
-      const passOn = (signal: NodeJS.Signals) => {
+      // SIGTERM whatever came: it ends the kernels and removes the file that holds the token, which SIGINT does not
+      const passOn = () => {
         stopping = true;
-        child.kill(signal);
+        child.kill('SIGTERM');
       };
       process.on('SIGINT', passOn).on('SIGTERM', passOn);
       console.log(`JupyterLab: ${url}\nLog: ${logFile}\nCtrl-C ends it.`);

@@ -61,12 +61,13 @@ export function formatCell(value: CellValue): string {
 /** An HTML table, everything escaped; columns of numbers are set right. */
 export function tableHtml(table: Table, caption?: string): string {
   const numeric = table.columns.map((_, i) => isNumeric(table.rows.map((row) => row[i]!)));
-  const align = (i: number) => (numeric[i] ? ' style="text-align:right;font-variant-numeric:tabular-nums"' : '');
+  // both said: JupyterLab's own style sets every cell to the right
+  const align = (i: number) => ` style="text-align:${numeric[i] ? 'right;font-variant-numeric:tabular-nums' : 'left'}"`;
   const head = table.columns.map((name, i) => `<th scope="col"${align(i)}>${escapeHtml(name)}</th>`).join('');
   const body = table.rows
     .map((row) => `<tr>${row.map((value, i) => `<td${align(i)}>${escapeHtml(formatCell(value))}</td>`).join('')}</tr>`)
     .join('\n');
-  const title = caption ? `<caption>${escapeHtml(caption)}</caption>` : '';
+  const title = caption ? `<caption style="text-align:left;white-space:nowrap">${escapeHtml(caption)}</caption>` : '';
   return `<table>${title}\n<thead><tr>${head}</tr></thead>\n<tbody>\n${body}\n</tbody></table>`;
 }
 

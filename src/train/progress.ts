@@ -1,6 +1,7 @@
 // A progress bar: one line that renews itself in a terminal and under a notebook cell, and now and then a plain line
 // where output goes to a file.
 import { kernelDisplay } from '../kernel/index.js';
+import { escapeHtml } from '../plot/index.js';
 
 /** Where a task stands. */
 export interface ProgressState {
@@ -84,10 +85,10 @@ function notebookView(): ProgressView | undefined {
       const label = bar!.replace(/ [━╌]+ /, ' ');
       put(
         progressLine(state),
-        `<div style="font-family:monospace"><progress value="${share(state)}" style="width:14em;vertical-align:middle"></progress> ${[label, ...rest].join(' · ')}</div>`,
+        `<div style="font-family:monospace"><progress value="${share(state)}" style="width:14em;vertical-align:middle"></progress> ${escapeHtml([label, ...rest].join(' · '))}</div>`,
       );
     }),
-    finish: (line) => put(line, `<div style="font-family:monospace">${line}</div>`),
+    finish: (line) => put(line, `<div style="font-family:monospace">${escapeHtml(line)}</div>`),
   };
 }
 
