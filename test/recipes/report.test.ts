@@ -103,7 +103,7 @@ describe('report', () => {
     );
     assert.match(html, /✓ in range[\s\S]*at least 0\.7[\s\S]*✗ out of range[\s\S]*at most 0\.4/);
     assert.match(html, /123,456/);
-    assert.match(html, /<td>epochs<\/td><td>2<\/td><td>overridden<\/td>/);
+    assert.match(html, /<td[^>]*>epochs<\/td><td[^>]*>2<\/td><td[^>]*>overridden<\/td>/);
     assert.match(html, /→ <a href="#figure-2">Figure 2: bars<\/a>/);
     assert.match(html, /shapes10 \(sha256:1234\)/);
     assert.match(html, /tensorflow 2\.21\.0, cpu/);
