@@ -5,7 +5,7 @@ export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
 export { type Evaluation, evaluate } from './evaluate.js';
 export { EventWriter } from './events.js';
-export { Interrupted } from './interrupt.js';
+export { Interrupted, InterruptWatch } from './interrupt.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
@@ -33,7 +33,7 @@ export {
   scheduleSchemas,
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
-export { type EpochRecord, type Position, readPosition } from './state.js';
+export { type EpochRecord, loadState, type Position, readPosition, START, saveState } from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 export { type FitOptions, type FitResult, fit } from './trainer.js';
 export { copyOf } from './variables.js';
