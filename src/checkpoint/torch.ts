@@ -2,7 +2,7 @@
 // running anything: torch/serialization.py and torch/_utils.py are the reference. Whole modules are refused.
 import fs from 'node:fs';
 import { CheckpointError } from '../errors.js';
-import { readPickle, unpickle } from '../pickle/index.js';
+import { readPickle, unpickle, wordFor } from '../pickle/index.js';
 import { type Dtype, elementBytes, elementCount, fromBytes, type TensorData } from './tensorData.js';
 import { gather } from './tensorOps.js';
 import { type PendingTensor, type StorageRef, storageRef, torchGlobals } from './torchObjects.js';
@@ -90,7 +90,8 @@ function loadLegacy(path: string, fileSize: number, { headerOnly }: TorchOptions
     throw new CheckpointError('it begins neither like a zip file nor with the magic number of older PyTorch files.');
   }
   const protocol = readPickle(bytes, magic.end, plain);
-  if (protocol.value !== legacyProtocol) throw new CheckpointError(`its protocol is ${protocol.value}, not 1001.`);
+  if (protocol.value !== legacyProtocol)
+    throw new CheckpointError(`its protocol is ${wordFor(protocol.value)}, not 1001.`);
   const machine = readPickle(bytes, protocol.end, plain);
   if (!(machine.value instanceof Map) || machine.value.get('little_endian') !== true) {
     throw new CheckpointError('it was not written on a little-endian machine.');
@@ -120,7 +121,7 @@ function loadLegacy(path: string, fileSize: number, { headerOnly }: TorchOptions
 
 /** The keys in the order of the file; each storage must be there exactly once. */
 function storageKeys(value: unknown, storages: ReadonlyMap<string, StorageRef>): string[] {
-  const keys = Array.isArray(value) ? value.map(String) : [];
+  const keys = Array.isArray(value) ? value.map(wordFor) : [];
   if (new Set(keys).size !== keys.length || keys.some((key) => !storages.has(key)) || keys.length !== storages.size) {
     throw new CheckpointError('the storages it lists are not those its tensors use.');
   }

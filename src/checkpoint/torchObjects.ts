@@ -1,7 +1,7 @@
 // The Python objects that a PyTorch file may name, and what stands for them here: tensors and plain containers.
 // Tensors are described while the pickle is read and filled from their storages afterwards.
 import { CheckpointError } from '../errors.js';
-import { GlobalRef, type PickleHandler, Tuple } from '../pickle/index.js';
+import { GlobalRef, type PickleHandler, Tuple, wordFor } from '../pickle/index.js';
 import { type Dtype, elementBytes, elementCount, type TensorData, zeros } from './tensorData.js';
 
 /** One storage of the file as the pickle refers to it. */
@@ -82,7 +82,7 @@ export function torchGlobals(pending: PendingTensor[]): Record<string, PickleHan
     'torch._utils._rebuild_parameter': { call: ([tensor]) => tensor },
     'torch._utils._rebuild_parameter_with_state': { call: ([tensor]) => tensor },
     'torch.Size': { call: ([sides]) => Tuple.make(Array.isArray(sides) ? sides : []) },
-    'torch.device': { call: (args) => args.join(':') },
+    'torch.device': { call: ([type, index]) => wordFor(type) + (index === undefined ? '' : `:${wordFor(index)}`) },
     '_codecs.encode': { call: ([text]) => latin1Bytes(text) },
     'builtins.set': { call: ([items]) => new Set(Array.isArray(items) ? items : []) },
     '__builtin__.set': { call: ([items]) => new Set(Array.isArray(items) ? items : []) },
@@ -120,10 +120,10 @@ function describe(
   const dtype = ownDtype ?? storage.dtype;
   if (!dtype) throw new CheckpointError(`its storage ${storage.key} is used without an element type.`);
   if (!isCount(offset) || !isCounts(shape) || !isCounts(strides) || shape.length !== strides.length) {
-    const text = JSON.stringify([offset, shape, strides], (_, value) =>
-      typeof value === 'bigint' ? `${value}` : value,
+    const text = [offset, shape, strides].map((value) =>
+      Array.isArray(value) ? `[${value.slice(0, 8).map(wordFor)}]` : wordFor(value),
     );
-    throw new CheckpointError(`it builds a tensor with the offset, shape and strides ${text.slice(0, 200)}.`);
+    throw new CheckpointError(`it builds a tensor with the offset, shape and strides ${text.join(', ')}.`);
   }
   const count = storage.bytes / elementBytes(dtype);
   const last = shape.reduce((sum, side, axis) => sum + (side - 1) * strides[axis]!, offset);

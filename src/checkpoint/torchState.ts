@@ -1,5 +1,6 @@
 // Finding the state dict in what a PyTorch file holds.
 import { CheckpointError } from '../errors.js';
+import { wordFor } from '../pickle/index.js';
 import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
 
 /** Under which keys training scripts keep the weights, in the order of preference. */
@@ -28,7 +29,8 @@ export interface FoundState {
 export function findStateDict(value: unknown): FoundState {
   const found = lookForStateDict(value);
   if (found) return found;
-  const keys = value instanceof Map ? `its keys are ${[...value.keys()].slice(0, 10).join(', ')}` : 'it is a list';
+  const keys =
+    value instanceof Map ? `its keys are ${[...value.keys()].slice(0, 10).map(wordFor).join(', ')}` : 'it is a list';
   throw new CheckpointError(`The file holds no dictionary of tensors where one is expected (${keys}).`);
 }
 
@@ -40,7 +42,8 @@ export function lookForStateDict(value: unknown): FoundState | undefined {
 
 function search(map: ReadonlyMap<unknown, unknown>, path: string, seen: Set<unknown>): FoundState | undefined {
   const tensors = [...map].filter((entry): entry is [string, TensorData] => isTensor(entry[1]));
-  if (tensors.length > 0) return { tensors: tensorRecord(tensors.map(([key, tensor]) => [String(key), tensor])), path };
+  if (tensors.length > 0)
+    return { tensors: tensorRecord(tensors.map(([key, tensor]) => [wordFor(key), tensor])), path };
   seen.add(map);
   for (const key of usualKeys) {
     const inner = map.get(key);
@@ -70,7 +73,7 @@ function* below(
   else if (outer.includes(value) || outer.length > maxDepth) yield [path, '(more)'];
   else {
     for (const [key, entry] of value.entries()) {
-      yield* below(entry, path ? `${path}/${key}` : String(key), [...outer, value], budget);
+      yield* below(entry, path ? `${path}/${wordFor(key)}` : wordFor(key), [...outer, value], budget);
     }
   }
 }

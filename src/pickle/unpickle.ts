@@ -1,7 +1,8 @@
 // A restricted pickle machine, protocols 0 to 5 (CPython's pickletools.py is the reference for the opcodes). A pickle
 // is a program that builds values on a stack; this machine builds plain data only. Names of Python objects resolve
 // through the caller's table and nowhere else, and calling one runs the caller's handler. Memory is bounded by the size
-// of the input: claimed lengths are checked against what is left, and every opcode adds at most one small value.
+// of the input: claimed lengths are checked against what is left, an opcode adds at most one small value, and what a
+// handler builds counts by its size.
 import { ByteString, NOT_LITERAL, parseWhole, readLiteral } from './literals.js';
 import { ByteReader, decodeLatin1, PickleError } from './reader.js';
 import { GlobalRef, type PickleHandler, type PickleOptions, Tuple } from './values.js';
@@ -23,6 +24,14 @@ export function readPickle(bytes: Uint8Array, start: number, options: PickleOpti
 }
 
 const MAX_PROTOCOL = 5;
+const BYTES_A_VALUE = 64;
+
+/** How many values something that a handler made stands for: a copy of a large one could be asked for again and again. */
+function sizeOf(made: unknown): number {
+  if (made instanceof Map || made instanceof Set) return made.size;
+  if (Array.isArray(made)) return made.length;
+  return made instanceof Uint8Array || typeof made === 'string' ? made.length / BYTES_A_VALUE : 0;
+}
 
 class Machine {
   private stack: unknown[] = [];
@@ -312,6 +321,7 @@ class Machine {
     if (!maker.handler.call) this.fail(`it calls ${maker.name}, which may be named but not called`);
     const made = maker.handler.call(args, keywords);
     if (typeof made === 'object' && made !== null) this.makers.set(made, maker);
+    this.built += sizeOf(made);
     this.push(made);
   }
 

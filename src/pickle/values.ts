@@ -28,6 +28,15 @@ export class Tuple extends Array<unknown> {
   }
 }
 
+/**
+ * A value of a pickle as a word: text and numbers as they are, of anything else only its kind. Containers may share
+ * others, so that a small file could spell one out without end.
+ */
+export function wordFor(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return value instanceof GlobalRef ? value.name : `(${value.constructor.name})`;
+}
+
 /** A permitted Python name, used as a value. */
 export class GlobalRef {
   constructor(

@@ -154,6 +154,28 @@ describe('hostile PyTorch files', () => {
     );
   });
 
+  it('never spells out what is shared in a name or a message', async () => {
+    // Sixty lists, each holding the one before twice: spelled out, more text than there are atoms in a house.
+    let value = p.put(0, p.list(p.int(1)));
+    for (let i = 1; i < 60; i++) value = p.put(i, p.list(value, p.get(i - 1)));
+    assert.equal(await load(torchFile(p.call(p.global('torch', 'device'), value), {})), '(Array)');
+    const id = p.tuple(p.text('storage'), p.global('torch', 'FloatStorage'), p.text('0'), p.text('cpu'), p.int(1));
+    const rebuild = p.global('torch._utils', '_rebuild_tensor_v2');
+    const shaped = p.call(rebuild, p.persistent(id), p.int(0), p.tuple(value), p.tuple(p.int(1)));
+    await refused(torchFile(shaped, { 0: floats(1) }), /offset, shape and strides 0, \[\(Array\)\], \[1\]/);
+    const named = (await load(torchFile(p.dict([[value, p.int(1)]]), {}))) as Map<unknown, unknown>;
+    assert.deepEqual([...leaves(named)], [['(Array)', 1]]);
+  });
+
+  it('refuses a small file that asks for the same large container again and again', async () => {
+    const items = p.put(0, p.list(...Array.from({ length: 5000 }, (_, i) => p.int(i))));
+    const sets = Array.from({ length: 1000 }, () => p.call(p.global('builtins', 'set'), p.get(0)));
+    await refused(torchFile(p.list(items, ...sets), {}), /builds more than 2000000 values/);
+    const text = p.put(0, p.text('x'.repeat(200_000)));
+    const copies = Array.from({ length: 1000 }, () => p.call(p.global('_codecs', 'encode'), p.get(0)));
+    await refused(torchFile(p.list(text, ...copies), {}), /builds more than 2000000 values/);
+  });
+
   it('stops at a pickle nested past reason without running out of stack', async () => {
     const deep = Buffer.concat([Buffer.alloc(300_000, ']'), Buffer.alloc(299_999, 'a')]);
     const value = await load(torchFile(deep, {}));

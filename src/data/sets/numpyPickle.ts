@@ -1,6 +1,6 @@
 // The part of NumPy's pickles that CIFAR uses: uint8 matrices. Three names may be resolved and nothing else.
 import { DataError } from '../../errors.js';
-import { GlobalRef, PickleError, type PickleHandler, Tuple, unpickle } from '../../pickle/index.js';
+import { GlobalRef, PickleError, type PickleHandler, Tuple, unpickle, wordFor } from '../../pickle/index.js';
 
 /** A matrix of bytes; `fortran` says that it is stored column by column. */
 export class ByteMatrix {
@@ -40,7 +40,7 @@ const reconstruct: PickleHandler = {
 
 const dtype: PickleHandler = {
   call(args) {
-    if (text(args[0]) !== 'u1') refuse(`its elements are ${JSON.stringify(text(args[0]))}, not u1`);
+    if (text(args[0]) !== 'u1') refuse(`its elements are ${JSON.stringify(wordFor(text(args[0])))}, not u1`);
     return new ByteType();
   },
   build() {}, // byte order and alignment say nothing about bytes
