@@ -14,15 +14,21 @@ import { CheckpointError, TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 
+/** A measured number; JSON has no NaN or infinity and writes null. */
+const figure = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+
 const epochSchema = z.object({
   epoch: z.number(),
   steps: z.number(),
   learningRate: z.number(),
   trainLoss: z.number(),
   trainTop1: z.number(),
-  imagesPerSecond: z.number(),
+  imagesPerSecond: figure,
   waiting: z.number(),
-  evalLoss: z.number().optional(),
+  evalLoss: figure.optional(),
   evalTop1: z.number().optional(),
   evalTop5: z.number().optional(),
 });
@@ -42,6 +48,8 @@ const positionSchema = z.object({
   lossSum: z.number(),
   correct: z.number(),
   examples: z.number(),
+  /** Median milliseconds of an update, where some of this epoch were made before the state was written. */
+  stepMs: z.number().optional(),
   history: z.array(epochSchema),
 });
 

@@ -92,12 +92,13 @@ class Run {
     this.program.define('train', trainStep(model, this.optimizer, options)).define('evaluate', evaluateStep(model));
     this.learningRate = createSchedule(schedule, { stepsPerEpoch: train.batches, epochs });
     this.progress = options.progress ?? createProgress();
-    this.events = logDir ? new EventWriter(logDir) : undefined;
     const fingerprint = this.fingerprint();
     const saved = checkpoint ? loadState(checkpoint, model, this.optimizer, fingerprint) : undefined;
     this.resumed = saved !== undefined;
     this.position = saved ?? START(fingerprint);
-    this.watch = new InterruptWatch(); // last: what throws above leaves no listener behind
+    // last: what throws above leaves no file and no listener behind
+    this.events = logDir ? new EventWriter(logDir) : undefined;
+    this.watch = new InterruptWatch();
   }
 
   async train(): Promise<FitResult> {
@@ -184,7 +185,7 @@ class Run {
       learningRate: this.learningRate(Math.max(0, position.step - 1)),
       trainLoss: position.lossSum / position.examples,
       trainTop1: position.correct / position.examples,
-      imagesPerSecond: 1000 * (this.options.train.batchSize / median(this.stepTimes)),
+      imagesPerSecond: (1000 * this.options.train.batchSize) / this.stepMs(),
       waiting: this.waiting,
       ...(evaluation ? { evalLoss: evaluation.loss, evalTop1: evaluation.top1, evalTop5: evaluation.top5 } : {}),
     };
@@ -232,6 +233,7 @@ class Run {
     const { checkpoint, model } = this.options;
     if (!checkpoint) return;
     this.program.pull();
+    if (this.stepTimes.length > 0) this.position.stepMs = this.stepMs();
     saveState(checkpoint, model, this.optimizer, this.position);
     this.lastSaved = performance.now();
   }
@@ -244,6 +246,11 @@ class Run {
     const text = `Training was stopped after step ${step} in epoch ${epoch + 1}. The model holds what it learnt${kept}.`;
     this.progress.finish(text);
     throw new Interrupted(text);
+  }
+
+  /** Median milliseconds of an update: in this process, or before it where this one made none yet. */
+  private stepMs(): number {
+    return this.stepTimes.length > 0 ? median(this.stepTimes) : (this.position.stepMs ?? Number.NaN);
   }
 
   /** What decides the numbers of a run. A state file of a run with another one is refused. */

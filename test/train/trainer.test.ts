@@ -140,6 +140,30 @@ describe('fit', () => {
     fs.rmSync(dir, { recursive: true });
   });
 
+  it('goes on after a stop within an evaluation, whose loss may be no number', async () => {
+    const dir = folder();
+    const checkpoint = path.join(dir, 'state.safetensors');
+    const source = quadrants({ batches: 3, seed: 2 });
+    const evaluation = (stops: boolean): BatchSource => ({
+      ...source,
+      async *epoch(epoch, rest) {
+        for await (const batch of source.epoch(epoch, rest)) {
+          if (stops) process.emit('SIGINT');
+          yield { ...batch, images: batch.images.map(() => Number.NaN) };
+        }
+      },
+    });
+    const run = (stops: boolean) =>
+      fit(options({ model: smallViT(), epochs: 1, checkpoint, evaluate: evaluation(stops) }));
+    await assert.rejects(run(true), Interrupted);
+    const [record] = (await run(false)).history;
+    assert.ok(record!.imagesPerSecond > 0, 'the speed is that of the steps before the stop');
+    assert.ok(Number.isNaN(record!.evalLoss));
+    const again = await run(false);
+    assert.deepEqual([again.steps, again.history[0]!.evalLoss], [5, Number.NaN]);
+    fs.rmSync(dir, { recursive: true });
+  });
+
   it('refuses the state of another run', async () => {
     const dir = folder();
     const checkpoint = path.join(dir, 'state.safetensors');
