@@ -58,8 +58,12 @@ export function curvesFigure(curves: readonly Curve[], options: FigureOptions = 
 
 /** Whether the curves run over a few whole numbers, such as epochs: no tick belongs between those. */
 function countsFew(curves: readonly Curve[]): boolean {
-  const xs = curves.flatMap(({ x }) => Array.from(x));
-  return xs.length > 0 && xs.every(Number.isInteger) && Math.max(...xs) - Math.min(...xs) <= 12;
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const x of curves.flatMap((curve) => Array.from(curve.x))) {
+    if (!Number.isInteger(x)) return false;
+    [low, high] = [Math.min(low, x), Math.max(high, x)];
+  }
+  return high >= low && high - low <= 12;
 }
 
 function bandOf(name: string, x: number[], y: (number | null)[], spread: number[], color: string): Data {

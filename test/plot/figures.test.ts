@@ -52,6 +52,11 @@ describe('style', () => {
 });
 
 describe('curves', () => {
+  it('may have more points than a call takes arguments', () => {
+    const x = Int32Array.from({ length: 300_000 }, (_, i) => i);
+    assert.equal(curvesFigure([{ name: 'a', x, y: new Float32Array(x.length) }]).layout.xaxis?.dtick, undefined);
+  });
+
   it('differ in colour, dash and marker', () => {
     const figure = curvesFigure(PALETTE.slice(0, 6).map((_, i) => ({ name: `c${i}`, x: [1], y: [i] })));
     const looks = traces(figure).map(({ line, marker }) => JSON.stringify([line, marker]));
