@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
 import { version } from '../../package.json';
-import { dataRoot, datasetSources } from '../data/index.js';
+import { dataRoot, datasetSources, presentFiles } from '../data/index.js';
 import { type Engine, startEngine, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
 
@@ -147,22 +147,13 @@ function inPath(command: string): boolean {
   });
 }
 
-// The folders that the official archives unpack to.
-const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  cifar10: ['cifar-10-batches-py', 'cifar-10-batches-bin'],
-  cifar100: ['cifar-100-python', 'cifar-100-binary'],
-  cub200: ['CUB_200_2011'],
-};
-
 function dataSets(): Diagnosis['data'] {
   const root = dataRoot();
   const named = datasetSources().filter(({ name }) => name !== 'imagefolder');
-  const sets = named.map(({ name, about }) => {
-    const folders = FOLDERS[name];
-    const present = folders?.some((folder) =>
-      [root, path.join(root, name)].some((place) => existsSync(path.join(place, folder))),
-    );
-    return { name, about, state: folders ? (present ? 'present' : 'absent') : 'embedded' } as const;
+  const sets = named.map((source) => {
+    const { name, about, archives } = source;
+    if (archives.length === 0) return { name, about, state: 'embedded' } as const;
+    return { name, about, state: presentFiles(source, root).length > 0 ? 'present' : 'absent' } as const;
   });
   return { root, sets };
 }

@@ -1,7 +1,7 @@
 // The doctor: each test is a process of its own, because each starts an engine.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -37,6 +37,7 @@ describe('vitlab doctor', () => {
     const data = mkdtempSync(path.join(tmpdir(), 'vitlab-doctor-'));
     try {
       mkdirSync(path.join(data, 'cifar-10-batches-py'));
+      writeFileSync(path.join(data, 'cifar-100-python.tar.gz'), '');
       const { status, stdout, stderr } = doctor(['--json'], { VITLAB_ENGINE: 'cpu', VITLAB_DATA: data });
       assert.equal(status, 0, stderr);
       const diagnosis = JSON.parse(stdout) as Diagnosis;
@@ -46,7 +47,7 @@ describe('vitlab doctor', () => {
       assert.equal(diagnosis.data.root, data);
       const states = Object.fromEntries(diagnosis.data.sets.map(({ name, state }) => [name, state]));
       assert.equal(states['shapes100'], 'embedded');
-      if ('cifar10' in states) assert.deepEqual([states['cifar10'], states['cifar100']], ['present', 'absent']);
+      assert.deepEqual([states['cifar10'], states['cifar100'], states['cub200']], ['present', 'present', 'absent']);
     } finally {
       rmSync(data, { recursive: true });
     }
