@@ -2,6 +2,9 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { startJupyterLab } from '../recipes/index.js';
 
+/** What ends it, closing its terminal included. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** The `lab` command. */
 export function labCommand(): Command {
   return new Command('lab')
@@ -15,10 +18,10 @@ export function labCommand(): Command {
         stopping = true;
         child.kill('SIGTERM');
       };
-      process.on('SIGINT', passOn).on('SIGTERM', passOn);
+      for (const signal of STOP_SIGNALS) process.on(signal, passOn);
       console.log(`JupyterLab: ${url}\nLog: ${logFile}\nCtrl-C ends it.`);
       const code = await ended;
-      process.off('SIGINT', passOn).off('SIGTERM', passOn);
+      for (const signal of STOP_SIGNALS) process.off(signal, passOn);
       if (!stopping && code !== 0)
         console.error(`vitlab: JupyterLab ended with exit code ${code}; its log is ${logFile}.`);
       process.exitCode = stopping ? 0 : code;

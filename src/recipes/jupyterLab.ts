@@ -11,6 +11,8 @@ const HOST = '127.0.0.1';
 const DEFAULT_PORT = 8888;
 const READY_MS = 60_000;
 const POLL_MS = 200;
+/** What ends the command, closing its terminal included. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface JupyterLab {
   /** With the token: whoever has it can run code as the user. */
@@ -37,6 +39,13 @@ export async function startJupyterLab(port?: number): Promise<JupyterLab> {
   const token = randomBytes(24).toString('hex');
   const logFile = folder('lab.log');
   const log = fs.openSync(logFile, 'w', 0o600);
+  // In a group of its own it would outlive a Ctrl-C that comes before the caller listens for one.
+  let abandoned = false;
+  const abandon = () => {
+    abandoned = true;
+    child.kill('SIGTERM');
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, abandon);
   const child = spawn(
     program,
     [
@@ -75,10 +84,14 @@ export async function startJupyterLab(port?: number): Promise<JupyterLab> {
     child.once('error', () => resolve(1));
     child.once('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)));
   });
-  await ready(chosen, token, ended, logFile).catch((error) => {
+  try {
+    await ready(chosen, token, ended, logFile);
+  } catch (error) {
     child.kill('SIGKILL');
-    throw error;
-  });
+    throw abandoned ? new VitlabError('JupyterLab was stopped before it answered.') : error;
+  } finally {
+    for (const signal of STOP_SIGNALS) process.off(signal, abandon);
+  }
   return { url: `http://${HOST}:${chosen}/lab?token=${token}`, logFile, child, ended };
 }
 

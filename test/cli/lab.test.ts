@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { describe, it } from 'node:test';
-import { startCli } from '../recipes/support.js';
+import { exists, startCli, until } from '../recipes/support.js';
+
+/** The JupyterLab that a process has started. */
+function serverOf(pid: number): number | undefined {
+  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  for (const id of children) {
+    const file = `/proc/${id}/cmdline`;
+    if (fs.existsSync(file) && fs.readFileSync(file, 'utf8').includes('jupyter-lab')) return Number(id);
+  }
+  return undefined;
+}
 
 describe('vitlab lab', () => {
   it('answers on loopback to whoever has the token, and ends with Ctrl-C', async () => {
@@ -21,6 +32,24 @@ describe('vitlab lab', () => {
     } finally {
       child.kill('SIGINT');
       await result;
+    }
+  });
+
+  it('leaves no server behind when its terminal closes before that answers', async () => {
+    const { child, result } = startCli(['lab']);
+    let server: number | undefined;
+    try {
+      await until(() => {
+        server = serverOf(child.pid!);
+        return server !== undefined;
+      }, 'a server is started');
+      child.kill('SIGHUP');
+      const { code, stderr } = await result;
+      assert.deepEqual([code, stderr], [1, 'vitlab: JupyterLab was stopped before it answered.\n']);
+      await until(() => !exists(server!), 'the server has ended');
+    } finally {
+      child.kill('SIGKILL');
+      if (server !== undefined && exists(server)) process.kill(server, 'SIGKILL');
     }
   });
 });
