@@ -31,15 +31,22 @@ class Side {
   constructor(private readonly child: ChildProcess) {
     this.lines = readline.createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     child.stderr!.on('data', (text: Buffer) => this.errors.push(text.toString()));
+    // a program that is not there, or ends while it is written to: said by `ask`, which finds its output at an end
+    child.on('error', (error) => this.errors.push(error.message));
+    child.stdin!.on('error', () => {});
   }
 
   async ask<T>(message: object): Promise<T> {
     this.child.stdin!.write(`${JSON.stringify(message)}\n`);
     const { value, done } = await this.lines.next();
-    if (done) {
-      throw new VitlabError(`A benchmark process ended early: ${this.errors.join('').trim().split('\n').at(-1)}`);
-    }
+    if (done) throw new VitlabError(`A benchmark process ended early: ${this.reason()}`);
     return JSON.parse(value) as T;
+  }
+
+  /** The line of its output that names the error, or the last one. */
+  private reason(): string {
+    const lines = this.errors.join('').trim().split('\n');
+    return lines.find((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines.at(-1)!;
   }
 
   stop(): void {
@@ -47,8 +54,8 @@ class Side {
   }
 }
 
-const start = (command: string, args: string[]): Side =>
-  new Side(spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
+const start = (command: string, args: string[], cwd = process.cwd()): Side =>
+  new Side(spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] }));
 
 export interface MeasureOptions {
   /** A Python with torch and timm. */
@@ -70,7 +77,8 @@ export async function measure(
   peak?: number,
 ): Promise<Measurement & { flops: number }> {
   const { torch, rounds, folder } = options;
-  const ours = start(process.execPath, ['--import', 'tsx', path.join(__dirname, 'worker.ts')]);
+  // node looks for tsx from the folder that it works in
+  const ours = start(process.execPath, ['--import', 'tsx', path.join(__dirname, 'worker.ts')], __dirname);
   const peer = torch ? start(torch, [path.join(__dirname, 'peer.py'), String(os.availableParallelism())]) : undefined;
   try {
     const ready = await ours.ask<Ready>({ row, folder });
