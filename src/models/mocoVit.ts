@@ -119,7 +119,8 @@ export class MocoViT extends VisionTransformer {
   constructor(options: Partial<MocoViTConfig> = {}) {
     const config = { ...MOCO_VIT_DEFAULTS, ...options };
     super(config, patchEmbedOf(config));
-    const { embedDim, numClasses } = config;
+    const { embedDim, numClasses, classToken } = config;
+    if (!classToken) throw new UsageError("MoCo v3's position embedding has a place for the class token: leave it in.");
     if (config.stem === 'patch' && config.stopGradConv1) {
       for (const [, parameter] of this.patchEmbed.namedParameters()) parameter.fix();
     }

@@ -33,6 +33,10 @@ describe('sinCosPositions', () => {
 });
 
 describe('MocoViT', () => {
+  it('refuses to go without the class token, for which its table has a place', () => {
+    assert.throws(() => new MocoViT({ ...TINY, classToken: false }), UsageError);
+  });
+
   it('never trains the position embedding', () => {
     const model = new MocoViT(TINY).initialize(0).setTrainable(() => true);
     assert.ok(!model.trainableParameters().has('pos_embed'));
