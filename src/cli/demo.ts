@@ -36,6 +36,7 @@ function runFolders(): string[] {
   if (!fs.existsSync(FOLDER)) return [];
   return fs
     .readdirSync(FOLDER)
+    .filter((name) => /^\d+$/.test(name))
     .map((name) => path.join(FOLDER, name))
     .filter((dir) => fs.existsSync(path.join(dir, 'provenance.json')))
     .sort((a, b) => Number(path.basename(a)) - Number(path.basename(b)));
