@@ -150,9 +150,9 @@ export interface Conversion extends Renamed {
 }
 
 /**
- * A state dict under other names: any known naming (timm's where none is recognised) to timm's and from there to `to`. Query, key and value are joined or
- * split; buffers that models compute are left out; nothing is resized. Throws UsageError when `to` names another family
- * of models, or has no name for a tensor.
+ * A state dict under other names: any known naming (timm's where none is recognised) to timm's and from there to `to`.
+ * Query, key and value are joined or split; buffers that models compute are left out; nothing is resized. Throws
+ * UsageError when `to` names another family of models, or has no name for a tensor.
  */
 export function convertNames(state: Readonly<TensorRecord>, to: Naming): Conversion {
   const from = detectNaming(Object.keys(state)) ?? 'timm';

@@ -1,5 +1,5 @@
-// Zip archives with bounds: sizes are checked against the file before anything is allocated, parts may not overlap,
-// and every part must match its checksum. The directory is read by npm's yauzl.
+// Zip archives with bounds: sizes are checked against the file before anything is allocated, parts may not take more
+// than the file has, and every part must match its checksum. The directory is read by npm's yauzl.
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import yauzl from 'yauzl';

@@ -1,4 +1,5 @@
-// Initialisers: functions of a generator and a shape. Fans are PyTorch's: the last-but-one rule of `[out, in, ...kernel]`.
+// Initialisers: functions of a generator and a shape. Fans are PyTorch's, of weights
+// `[out, in, ...kernel]`.
 import type { Rng } from '../random/index.js';
 
 /** Draws the entries of a tensor of `shape`, in row-major order. */
