@@ -144,15 +144,14 @@ export class Block extends Module implements TransformerBlock {
 
   /** x + attention(norm1(x)). */
   attend(x: Tensor, context?: ForwardContext): Tensor {
-    return tf.add(
-      x,
-      this.dropPath1.forward(this.ls1.forward(this.attn.forward(this.norm1.forward(x), context)), context),
-    );
+    const branch = this.attn.forward(this.norm1.forward(x, context), context);
+    return tf.add(x, this.dropPath1.forward(this.ls1.forward(branch, context), context));
   }
 
   /** mlp(norm2(x)) with layer scale and stochastic depth. */
   mlpBranch(x: Tensor, context?: ForwardContext): Tensor {
-    return this.dropPath2.forward(this.ls2.forward(this.mlp.forward(this.norm2.forward(x), context)), context);
+    const branch = this.mlp.forward(this.norm2.forward(x, context), context);
+    return this.dropPath2.forward(this.ls2.forward(branch, context), context);
   }
 
   /** x + mlp(norm2(x)). */
@@ -207,8 +206,8 @@ export class VisionTransformer extends Module implements ImageModel, SequenceMod
   }
 
   /** Images `[B, H, W, C]` → tokens with class token and position `[B, N, D]`. */
-  embed(images: Tensor): Tensor {
-    const patches = this.patchEmbed.forward(images);
+  embed(images: Tensor, context?: ForwardContext): Tensor {
+    const patches = this.patchEmbed.forward(images, context);
     const batch = patches.shape[0]!;
     const tokens = this.clsToken ? tf.concat([tf.tile(this.clsToken.value, [batch, 1, 1]), patches], 1) : patches;
     return tf.add(tokens, this.posEmbed.value);
@@ -219,12 +218,12 @@ export class VisionTransformer extends Module implements ImageModel, SequenceMod
    * maps, `encoded`: the result.
    */
   forwardFeatures(images: Tensor, context?: ForwardContext): Tensor {
-    let x = this.posDrop.forward(this.embed(images), context);
+    let x = this.posDrop.forward(this.embed(images, context), context);
     this.blocks.forEach((block, i) => {
       x = block.forward(x, context?.inside(i));
       context?.tap?.(`block.${i}`, x);
     });
-    const encoded = this.norm.forward(x);
+    const encoded = this.norm.forward(x, context);
     context?.tap?.('encoded', encoded);
     return encoded;
   }

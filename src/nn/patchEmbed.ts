@@ -1,6 +1,7 @@
 // Images to patch tokens: a convolution whose stride is its kernel, computed as one matrix product.
 import { type Tensor, tf } from '../engine/index.js';
 import { ShapeError } from '../errors.js';
+import type { ForwardContext } from './context.js';
 import { linear } from './functional/linear.js';
 import { type Initializer, kaimingUniform, uniform } from './init.js';
 import { Module } from './module.js';
@@ -82,7 +83,7 @@ export class PatchEmbed extends Module implements PatchEmbedding {
   }
 
   /** `[B, H, W, C]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */
-  override forward(x: Tensor): Tensor {
+  override forward(x: Tensor, context?: ForwardContext): Tensor {
     const [, height, width, channels] = x.shape;
     const [expectedHeight, expectedWidth] = this.imgSize;
     if (x.rank !== 4 || height !== expectedHeight || width !== expectedWidth || channels !== this.inChans) {
@@ -90,6 +91,6 @@ export class PatchEmbed extends Module implements PatchEmbedding {
         `Expected images [B, ${expectedHeight}, ${expectedWidth}, ${this.inChans}], got [${x.shape}].`,
       );
     }
-    return this.proj.forward(x);
+    return this.proj.forward(x, context);
   }
 }

@@ -4,7 +4,8 @@ import { before, describe, it } from 'node:test';
 import { RandomKey, startEngine, tf } from '../../src/engine/index.js';
 import { ShapeError, UsageError } from '../../src/errors.js';
 import { VisionTransformer } from '../../src/models/index.js';
-import { ForwardContext } from '../../src/nn/index.js';
+import { Dropout, ForwardContext } from '../../src/nn/index.js';
+import { replaceModules } from '../../src/tuning/index.js';
 
 before(() => startEngine());
 
@@ -32,6 +33,24 @@ describe('VisionTransformer', () => {
     assert.deepEqual(run(0), run(0));
     assert.notDeepEqual(run(0), run(1));
     assert.throws(() => model.forward(images), UsageError);
+  });
+
+  it('hands its context to every part, so that any of them may be replaced by one that is random', () => {
+    const parts = /^(patch_embed\.proj|blocks\.\d\.(norm1|attn\.qkv|ls1|norm2|mlp\.act|ls2)|norm|fc_norm|head)$/;
+    const names = [...new VisionTransformer(TINY).namedModules()]
+      .map(([name]) => name)
+      .filter((name) => parts.test(name));
+    assert.equal(names.length, 16);
+    for (const name of names) {
+      const model = new VisionTransformer(TINY);
+      replaceModules(model, (_, own) => (own === name ? new Dropout(0.5, true) : undefined));
+      assert.throws(() => model.initialize(0).forward(tf.zeros([1, 16, 16, 3])), UsageError, name);
+      try {
+        model.forward(tf.zeros([1, 16, 16, 3]), new ForwardContext(new RandomKey(tf.tensor1d([7, 0], 'int32'))));
+      } catch (error) {
+        assert.ok(!(error instanceof UsageError), `${name} got no context`);
+      }
+    }
   });
 
   it('pools the mean of the patches without the class token', () => {
