@@ -66,7 +66,7 @@ export function cropMap(map: Tensor, [height, width]: Pair): Tensor {
  * For each window of a shifted map which part of the unshifted map each of its positions comes from: `[windows, h · w]`.
  * Along an axis the parts are what lies before the last window, the rest up to the shift, and what was shifted in.
  */
-export function shiftRegions(map: Pair, window: Pair, shift: Pair): { regions: Int32Array; windows: number } {
+function shiftRegions(map: Pair, window: Pair, shift: Pair): { regions: Int32Array; windows: number } {
   const partOf = (position: number, axis: 0 | 1): number => {
     if (position < map[axis] - window[axis]) return 0;
     return position < map[axis] - shift[axis] ? 1 : 2;

@@ -14,7 +14,7 @@ const PACKAGES = ['@tensorflow/tfjs', 'danfojs-node', 'plotly.js-dist-min', 'tsl
 type Origin = Pick<Provenance, 'git' | 'versions' | 'machine'>;
 
 /** What is known before anything runs. */
-export function describeOrigin(): Origin {
+function describeOrigin(): Origin {
   return {
     git: gitState(),
     versions: versions(),

@@ -60,7 +60,7 @@ function splitTitle(source: string, fallback: string): { title: string; rest: st
 }
 
 /** How a status looks: its words and its tone. */
-export function statusBadge({ status, exitCode }: Pick<Provenance, 'status' | 'exitCode'>): string {
+function statusBadge({ status, exitCode }: Pick<Provenance, 'status' | 'exitCode'>): string {
   const [tone, words] =
     status === 'finished'
       ? exitCode === 3

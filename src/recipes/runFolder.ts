@@ -17,7 +17,7 @@ export const FILES = {
 } as const;
 
 /** `interactive`: recorded from a notebook that a person runs, so that nobody knows whether it is done. */
-export const STATUSES = ['running', 'finished', 'failed', 'interrupted', 'timeout', 'died', 'interactive'] as const;
+const STATUSES = ['running', 'finished', 'failed', 'interrupted', 'timeout', 'died', 'interactive'] as const;
 export type Status = (typeof STATUSES)[number];
 
 const engineSchema = z.object({ name: z.string(), device: z.string(), version: z.string() });

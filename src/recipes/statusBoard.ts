@@ -85,7 +85,7 @@ export class StatusBoard {
 }
 
 /** `name: cell 2 of 9, 12 s, epoch 3 …`. */
-export function statusText(name: string, { cell, cells, text }: Progress, seconds: number): string {
+function statusText(name: string, { cell, cells, text }: Progress, seconds: number): string {
   const where = cell > 0 ? `cell ${cell} of ${cells}` : 'starting';
   return [`${name}: ${where}`, durationText(seconds), text].filter(Boolean).join(', ');
 }

@@ -11,7 +11,7 @@ import { isHead, replaceBlocks, trainOnly } from './modules.js';
 /** Truncated at two standard deviations, as Paddle's TruncatedNormal was. */
 const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02, 0.04), biasInit: init.zeros };
 
-export const adaptFormerOptions = z.strictObject({
+const adaptFormerOptions = z.strictObject({
   /** Width of the adapter. */
   bottleneck: z.int().positive().default(64),
   /** Dropout between ReLU and up-projection. */

@@ -34,7 +34,7 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 
 /** scale · up(relu(down(x))), `[…, dim]` → `[…, dim]`. A fresh one gives zeros. */
-export class Adapter extends Module {
+class Adapter extends Module {
   readonly scale: Parameter | number;
   /** One norm with one name, wherever it acts. */
   adapterLayerNormBefore: Module;

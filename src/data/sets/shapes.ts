@@ -14,7 +14,7 @@ import { blankImage, type Image } from '../image.js';
 import { onlyParameters, type ParsedSpec, wholeParameter } from '../spec.js';
 import { SHAPES_A, SHAPES_B, signedDistance } from './shapeOutlines.js';
 
-export const SHAPE_SIDE = 32;
+const SHAPE_SIDE = 32;
 /** Changes whenever a drawn image would: it is part of the checksum. */
 const DRAWING_VERSION = 3;
 const DEFAULT_LENGTH: Record<Split, number> = { train: 10_000, test: 2_000 };
