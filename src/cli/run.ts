@@ -52,7 +52,7 @@ export function runCommand(): Command {
         ...(flags.cellTimeout !== undefined && { cellTimeoutMs: flags.cellTimeout * 1000 }),
       });
       if (flags.junit !== undefined) writeText(flags.junit, junitXml(outcomes));
-      process.exitCode = exitCodeOf(outcomes);
+      process.exitCode = exitCodeOf(outcomes, plans.length);
     });
 }
 

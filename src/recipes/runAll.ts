@@ -52,8 +52,9 @@ export async function runAll(plans: readonly Plan[], options: RunAllOptions = {}
   return outcomes.filter((outcome): outcome is Outcome => outcome !== undefined);
 }
 
-/** The exit status for all runs together. */
-export function exitCodeOf(outcomes: readonly Outcome[]): number {
+/** The exit status for all runs together; where fewer ended than were planned, they were interrupted. */
+export function exitCodeOf(outcomes: readonly Outcome[], planned = outcomes.length): number {
+  if (outcomes.length < planned) return SEVERITY[0];
   return SEVERITY.find((code) => outcomes.some(({ exitCode }) => exitCode === code)) ?? 0;
 }
 

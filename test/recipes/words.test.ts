@@ -85,6 +85,7 @@ describe('words', () => {
       [code(), code(0, 0), code(0, 3), code(3, 1), code(1, 4), code(4, 5), code(5, 130)],
       [0, 0, 3, 1, 4, 5, 130],
     );
+    assert.equal(exitCodeOf([outcome({ exitCode: 0 })], 2), 130, 'a run that never began');
   });
 });
 
