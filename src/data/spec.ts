@@ -8,7 +8,7 @@ export interface ParsedSpec {
   parameters: Map<string, string>;
 }
 
-/** Splits a spec into its parts. Throws UsageError for parameters without a value or given twice. */
+/** Splits a spec into its parts. Throws UsageError for parameters without a value, given twice or wrongly escaped. */
 export function parseSpec(spec: string): ParsedSpec {
   const mark = spec.lastIndexOf('?');
   const head = mark < 0 ? spec : spec.slice(0, mark);
@@ -16,17 +16,26 @@ export function parseSpec(spec: string): ParsedSpec {
   for (const part of mark < 0 ? [] : spec.slice(mark + 1).split('&')) {
     const equals = part.indexOf('=');
     const key = part.slice(0, equals);
-    if (equals < 1 || parameters.has(key)) {
+    const value = decoded(part.slice(equals + 1));
+    if (equals < 1 || parameters.has(key) || value === undefined) {
       throw new UsageError(
         `The data set ${JSON.stringify(spec)} has the parameter ${JSON.stringify(part)}; write ?key=value&key=value.`,
       );
     }
-    parameters.set(key, decodeURIComponent(part.slice(equals + 1)));
+    parameters.set(key, value);
   }
   const colon = head.indexOf(':');
   return colon < 0
     ? { name: head, path: undefined, parameters }
     : { name: head.slice(0, colon), path: head.slice(colon + 1), parameters };
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Refuses parameters that the data set does not have. */

@@ -122,6 +122,7 @@ describe('drawn data sets', () => {
       'shapes10?train=many',
       'shapes10?train',
       'shapes10?seed=1&seed=2',
+      'shapes10?seed=%',
       'shapes10:there',
     ]) {
       await assert.rejects(openDataset(spec, 'train'), UsageError, spec);
