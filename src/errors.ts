@@ -41,6 +41,11 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** The first of many names, for messages: `a, b and 3 more`. */
+export function few(names: readonly string[], most = 8): string {
+  return names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '');
+}
+
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

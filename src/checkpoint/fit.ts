@@ -1,5 +1,5 @@
 // A state dict brought to the shapes that a model has, with a report of what fitted.
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, few } from '../errors.js';
 import { type Grid, requireMocoGrid, resampleTimm, type TimmResampleOptions } from './posEmbed.js';
 import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
 
@@ -77,6 +77,3 @@ export function describeFit(report: FitReport): string {
     lines.push(`kept: ${name} [${expected}], the file has [${found}]`);
   return lines.join('\n');
 }
-
-const few = (names: readonly string[], most = 8): string =>
-  names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '');

@@ -1,5 +1,5 @@
 // How the libraries that published vision transformers name their parameters, all told as renamings of timm's names.
-import { UsageError } from '../errors.js';
+import { few, UsageError } from '../errors.js';
 import { fromTimm, type KeyRules, type Renamed, toTimm } from './keyRules.js';
 import { isNpzViT, npzToTimm } from './npz.js';
 import { type TensorRecord, tensorRecord } from './tensorData.js';
@@ -196,6 +196,5 @@ function unwrap(names: readonly string[]): string[] {
 
 function complain(from: string, to: string, unknown: readonly string[]): void {
   if (unknown.length === 0) return;
-  const few = unknown.slice(0, 5).join(', ') + (unknown.length > 5 ? ` and ${unknown.length - 5} more` : '');
-  throw new UsageError(`There is no ${to} name for ${few} (names read as ${from}).`);
+  throw new UsageError(`There is no ${to} name for ${few(unknown)} (names read as ${from}).`);
 }

@@ -1,6 +1,6 @@
 // NumPy's .npz archives, and the Vision Transformers that Google published in them
 // (google-research/vision_transformer and big_vision), as timm's state dicts.
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, few } from '../errors.js';
 import { type NpyHeader, parseNpy, parseNpyHeader } from './npy.js';
 import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
 import { reshape, stack, transpose } from './tensorOps.js';
@@ -102,8 +102,6 @@ export function npzToTimm(arrays: Readonly<TensorRecord>): TensorRecord {
   if (left.length > 0) throw new CheckpointError(`The Google ViT has arrays without a place here: ${few(left)}.`);
   return out;
 }
-
-const few = (names: readonly string[]): string => names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
 
 /** `[in, heads, dim]` as `[heads · dim, in]`. */
 function flatTransposed(kernel: TensorData): TensorData {

@@ -1,7 +1,7 @@
 // The base of every layer and model. Parameters, buffers and children are plain properties, found by looking at them, and
 // named as PyTorch names them: the property's name in snake case, list entries by index.
 import type { Tensor } from '../engine/index.js';
-import { CheckpointError, VitlabError } from '../errors.js';
+import { CheckpointError, few, VitlabError } from '../errors.js';
 import { Rng } from '../random/index.js';
 import type { ForwardContext } from './context.js';
 import { Buffer, Parameter } from './parameter.js';
@@ -170,9 +170,6 @@ function refuse({ missing, unexpected, mismatched }: LoadReport): void {
     `The state dict does not fit the model (${faults.join('; ')}). Load with { strict: false } to take what fits.`,
   );
 }
-
-const few = (names: readonly string[], most = 8): string =>
-  names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '');
 
 /** Passes its input on. */
 export class Identity extends Module {
