@@ -10,7 +10,7 @@ import {
   toFloat32,
 } from '../checkpoint/index.js';
 import { tf } from '../engine/index.js';
-import { CheckpointError, UsageError } from '../errors.js';
+import { CheckpointError, few, UsageError } from '../errors.js';
 import { createModel, type ImageModel, isSequenceModel } from '../models/index.js';
 import { pair, type Size } from '../nn/index.js';
 import { HubError } from './errors.js';
@@ -110,7 +110,7 @@ function load(source: string, model: ImageModel, state: TensorRecord): FitReport
   }
   if (Object.keys(tensors).length === 0) {
     throw new CheckpointError(
-      `Nothing in the weights of ${source} has a name of the model: they have ${few(report.unexpected)}, it needs ${few(report.missing)}.`,
+      `Nothing in the weights of ${source} has a name of the model: they have ${few(report.unexpected, 5)}, it needs ${few(report.missing, 5)}.`,
     );
   }
   for (const [name, data] of Object.entries(tensors)) {
@@ -120,5 +120,3 @@ function load(source: string, model: ImageModel, state: TensorRecord): FitReport
   }
   return report;
 }
-
-const few = (names: readonly string[]): string => `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
