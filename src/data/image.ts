@@ -1,7 +1,8 @@
 // The image that all of the data room passes around, and how files become one.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { DataError } from '../errors.js';
+import { decodeSmallJpeg } from './jpeg.js';
 
 /** An RGB image, height × width × 3, 8 bits a channel. */
 export interface Image {
@@ -26,7 +27,11 @@ export function blankImage(height: number, width: number): Image {
  * @param name what the bytes are, for the message
  * @throws DataError naming the file if it cannot be decoded, or only in part.
  */
-export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
+export function decodeImage(bytes: Uint8Array, name: string): Promise<Image> | Image {
+  return decodeSmallJpeg(bytes) ?? decodeBySharp(bytes, name);
+}
+
+async function decodeBySharp(bytes: Uint8Array, name: string): Promise<Image> {
   try {
     const { data, info } = await sharp(bytes, { failOn: 'truncated', limitInputPixels: 2 ** 28 })
       .removeAlpha()
@@ -42,10 +47,10 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
 }
 
 /** Reads and decodes an image file. Throws DataError naming the file. */
-export async function readImage(file: string): Promise<Image> {
+export function readImage(file: string): Promise<Image> | Image {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(file);
+    bytes = readFileSync(file);
   } catch (cause) {
     throw new DataError(`The image ${file} cannot be read: ${(cause as Error).message}.`, { cause });
   }

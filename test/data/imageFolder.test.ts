@@ -93,12 +93,12 @@ describe('decoding', () => {
       const file = path.join(folder, name);
       writeFileSync(file, bytes);
       await assert.rejects(
-        readImage(file),
+        async () => readImage(file),
         (error) => error instanceof DataError && error.message.includes(file),
         name,
       );
     }
-    await assert.rejects(readImage(path.join(folder, 'none.png')), /none\.png/);
+    await assert.rejects(async () => readImage(path.join(folder, 'none.png')), /none\.png/);
     assert.equal((await decodeImage(jpeg, 'whole')).data.length, 64 * 64 * 3);
   });
 });
