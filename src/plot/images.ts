@@ -3,7 +3,7 @@ import type { Layout } from 'plotly.js-dist-min';
 import { ShapeError } from '../errors.js';
 import type { Figure } from './figures.js';
 import { encodePng } from './png.js';
-import { baseLayout } from './style.js';
+import { baseLayout, HEAT_SCALE } from './style.js';
 
 /**
  * Images `[height, width, 3]`. Bytes are 0…255; floats are scaled so that `range` (default 0…1) becomes 0…255, and
@@ -21,6 +21,8 @@ export interface ImageGridOptions {
   /** Tiles in a row; default: about as many as there are rows. */
   readonly columns?: number;
   readonly range?: readonly [number, number];
+  /** What the colours of overlaid heat maps mean: a bar beside the grid. */
+  readonly colorbar?: { readonly label: string; readonly range: readonly [number, number] };
 }
 
 const GAP = 2;
@@ -86,13 +88,19 @@ export function imageGridFigure(tiles: readonly Tile[], options: ImageGridOption
   };
   // Plotly lays out axes only where a trace uses them.
   const corners = { type: 'scatter' as const, mode: 'markers' as const, x: [0, totalX], y: [0, totalY] };
-  return { data: [{ ...corners, marker: { opacity: 0 }, hoverinfo: 'skip' }], layout };
+  const marker = { opacity: 0, ...(options.colorbar && colorScale(options.colorbar)) };
+  return { data: [{ ...corners, marker, hoverinfo: 'skip' }], layout };
+}
+
+function colorScale({ label, range: [low, high] }: NonNullable<ImageGridOptions['colorbar']>) {
+  const colorbar = { title: { text: label, side: 'right' as const }, thickness: 12, outlinewidth: 0 };
+  return { color: [low, high], cmin: low, cmax: high, colorscale: HEAT_SCALE, showscale: true, colorbar };
 }
 
 function tileSource(tile: Tile, range: ImageGridOptions['range']): string {
   const { width, height } = tile;
   const factor = Math.max(1, Math.ceil(MIN_PIXELS / Math.max(width, height)));
-  const rgb = enlarged(toBytes(tile, range), width, height, factor);
+  const rgb = enlarged(tileBytes(tile, range), width, height, factor);
   return `data:image/png;base64,${encodePng(rgb, width * factor, height * factor).toString('base64')}`;
 }
 
@@ -107,7 +115,11 @@ function enlarged(rgb: Uint8Array, width: number, height: number, factor: number
   return large;
 }
 
-function toBytes({ pixels, width, height }: Tile, [low, high]: readonly [number, number] = [0, 1]): Uint8Array {
+/** The pixels of a tile as bytes. @throws ShapeError where there are not height × width × 3 values */
+export function tileBytes(
+  { pixels, width, height }: Tile,
+  [low, high]: readonly [number, number] = [0, 1],
+): Uint8Array {
   if (pixels.length !== width * height * 3) {
     throw new ShapeError(
       `An image of [${height}, ${width}, 3] has ${width * height * 3} values, but got ${pixels.length}.`,

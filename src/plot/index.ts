@@ -15,6 +15,7 @@ export {
   scatterFigure,
 } from './figures.js';
 export { type ImageGridOptions, imageGridFigure, type Tile } from './images.js';
+export { type HeatGrid, type OverlayOptions, overlayHeat } from './overlay.js';
 export { encodePng } from './png.js';
 export { type AxisOptions, axis, baseLayout, INK, PALETTE } from './style.js';
 export {

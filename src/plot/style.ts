@@ -14,6 +14,12 @@ export const PALETTE = [
   '#7f8388',
 ] as const;
 
+/** Colours of heat maps over images, from low to high: dark to bright, so that the order also shows without colour. */
+export const HEAT_COLORS = ['#08051d', '#56147d', '#bb3754', '#f98e09', '#fcffa4'] as const;
+
+/** `HEAT_COLORS` as a colour scale of plotly's. */
+export const HEAT_SCALE: [number, string][] = HEAT_COLORS.map((color, i) => [i / (HEAT_COLORS.length - 1), color]);
+
 export const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot'] as const;
 
 export const SYMBOLS = ['circle', 'square', 'diamond', 'cross', 'triangle-up', 'x', 'star', 'hexagon'] as const;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import sharp from 'sharp';
-import { encodePng, imageGridFigure } from '../../src/plot/index.js';
+import { encodePng, imageGridFigure, overlayHeat } from '../../src/plot/index.js';
 
 interface Grid {
   images: { source: string; x: number; y: number }[];
@@ -73,5 +73,76 @@ describe('image grid', () => {
     });
     assert.throws(() => imageGridFigure([tile(new Uint8Array(5))]), /\[1, 2, 3\] has 6 values, but got 5/);
     assert.throws(() => imageGridFigure([]), /at least one image/);
+  });
+});
+
+describe('heat over an image', () => {
+  const white = (height: number, width: number) => ({
+    pixels: new Uint8Array(height * width * 3).fill(255),
+    height,
+    width,
+  });
+  const rgb = ({ pixels }: { pixels: ArrayLike<number> }) =>
+    Array.from({ length: pixels.length / 3 }, (_, i) => Array.from({ length: 3 }, (_, c) => pixels[3 * i + c]!));
+
+  it('is enlarged bilinearly and gets brighter with the value', () => {
+    const { pixels } = overlayHeat(white(4, 4), { values: [0, 1, 0, 1], height: 2, width: 2 }, { opacity: 1 });
+    const rows = rgb({ pixels });
+    const sums = rows.map((color) => color.reduce((a, b) => a + b, 0));
+    assert.ok(sums[0]! < sums[1]! && sums[1]! < sums[2]! && sums[2]! < sums[3]!, `${sums.slice(0, 4)}`);
+    assert.deepEqual(rows.slice(0, 4), rows.slice(12), 'every row of the grid is the same');
+    assert.deepEqual(
+      [rows[0], rows[3]],
+      [
+        [8, 5, 29],
+        [252, 255, 164],
+      ],
+    );
+  });
+
+  it('shows the grey image through, as much as it is let', () => {
+    const red = { pixels: Uint8Array.of(255, 0, 0), height: 1, width: 1, label: 'red' };
+    const heat = { values: [1], height: 1, width: 1 };
+    assert.deepEqual([...overlayHeat(red, heat, { opacity: 0 }).pixels], [76, 76, 76]);
+    assert.deepEqual(
+      [...overlayHeat(red, heat, { opacity: 0.5, heatRange: [0, 1] }).pixels],
+      [(76.245 + 252) / 2, (76.245 + 255) / 2, (76.245 + 164) / 2].map(Math.round),
+    );
+    assert.equal(overlayHeat(red, heat).label, 'red');
+  });
+
+  it('scales by the range that it is given, clips, and bears equal and missing values', () => {
+    const at = (value: number) =>
+      rgb(overlayHeat(white(1, 1), { values: [value], height: 1, width: 1 }, { opacity: 1, heatRange: [0, 2] }))[0];
+    assert.deepEqual(
+      [at(-1), at(1), at(5)],
+      [
+        [8, 5, 29],
+        [187, 55, 84],
+        [252, 255, 164],
+      ],
+    );
+    assert.deepEqual(at(Number.NaN), [8, 5, 29]);
+    assert.deepEqual(
+      rgb(overlayHeat(white(1, 1), { values: [3], height: 1, width: 1 }, { opacity: 1 }))[0],
+      [8, 5, 29],
+    );
+  });
+
+  it('needs as many values as the grid has cells, and a whole image', () => {
+    assert.throws(() => overlayHeat(white(2, 2), { values: [1, 2, 3], height: 2, width: 2 }), {
+      name: 'ShapeError',
+      message: /2 × 2 has 4 values, but got 3/,
+    });
+    const cut = { ...white(2, 2), pixels: new Uint8Array(5) };
+    assert.throws(() => overlayHeat(cut, { values: [1], height: 1, width: 1 }), /\[2, 2, 3\] has 12 values, but got 5/);
+  });
+
+  it('has a colour bar beside the grid where one is asked for', () => {
+    const tile = white(1, 1);
+    const bar = (figure: { data: unknown[] }) => (figure.data[0] as { marker: Record<string, unknown> }).marker;
+    const marker = bar(imageGridFigure([tile], { colorbar: { label: 'attention', range: [0, 0.1] } }));
+    assert.deepEqual([marker['cmin'], marker['cmax'], marker['showscale']], [0, 0.1, true]);
+    assert.equal(bar(imageGridFigure([tile]))['showscale'], undefined);
   });
 });
