@@ -1,6 +1,7 @@
 // Architectures, by class and by name.
 import './catalogue.js';
 
+export { type ClassAttention, classAttention } from './attentionMaps.js';
 export { ConvStem, MOCO_VIT_DEFAULTS, MocoViT, type MocoViTConfig, sinCosPositions } from './mocoVit.js';
 export {
   createModel,
