@@ -4,7 +4,7 @@ import { TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import type { BatchSource, LabelledBatch } from './batches.js';
 import { Interrupted, InterruptWatch } from './interrupt.js';
-import { evaluateStep } from './step.js';
+import { evaluateStep, predictStep } from './step.js';
 
 /** Mean loss (nats) and the shares of examples whose label is among the best one and the best five. */
 export interface Evaluation {
@@ -32,6 +32,32 @@ export async function evaluate(
   }
 }
 
+/** The label and the predicted class of each image of one epoch of `source`, in its order. @throws Interrupted */
+export async function predict(
+  model: Module,
+  source: BatchSource,
+  options: { precision?: 'fp32' | 'bf16'; mode?: 'replay' | 'eager' } = {},
+): Promise<{ labels: Int32Array; predicted: Int32Array }> {
+  const program = new Program(options).define('predict', predictStep(model));
+  const watch = new InterruptWatch();
+  const [labels, predicted]: [number[], number[]] = [[], []];
+  try {
+    for await (const batch of source.epoch(0)) {
+      const inputs = { images: paddedImages(batch, source.batchSize) };
+      const outputs = program.run('predict', inputs);
+      labels.push(...batch.labels);
+      predicted.push(...(outputs['predicted']!.dataSync() as Int32Array).subarray(0, batch.labels.length));
+      tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
+      if (watch.requested) throw new Interrupted('The prediction was stopped.');
+      await breathe();
+    }
+  } finally {
+    watch.stopListening();
+    program.dispose();
+  }
+  return { labels: Int32Array.from(labels), predicted: Int32Array.from(predicted) };
+}
+
 /** The evaluation of a program's step `evaluate`, or the word that it was asked to stop. */
 export async function runEvaluation(
   program: Program,
@@ -54,21 +80,25 @@ export async function runEvaluation(
 }
 
 /** A batch filled up to `size` rows, with a mask that says which rows are examples. */
-function padded(
-  { images, shape, labels }: LabelledBatch,
-  size: number,
-): Record<'images' | 'labels' | 'mask', tf.Tensor> {
-  const [count, ...rest] = shape;
-  const pixels = rest.reduce((a, b) => a * b, 1);
-  const filled = <T extends Float32Array | Int32Array>(target: T, values: T): T => {
-    target.set(values);
-    return target;
-  };
+function padded(batch: LabelledBatch, size: number): Record<'images' | 'labels' | 'mask', tf.Tensor> {
+  const { labels } = batch;
   return {
-    images: tf.tensor(count === size ? images : filled(new Float32Array(size * pixels), images), [size, ...rest]),
-    labels: tf.tensor1d(count === size ? labels : filled(new Int32Array(size), labels), 'int32'),
-    mask: tf.tensor1d(new Float32Array(size).fill(1, 0, count)),
+    images: paddedImages(batch, size),
+    labels: tf.tensor1d(filledUp(labels, size), 'int32'),
+    mask: tf.tensor1d(new Float32Array(size).fill(1, 0, labels.length)),
   };
+}
+
+/** The images of a batch, filled up to `size` of them. */
+function paddedImages({ images, shape: [, ...rest] }: LabelledBatch, size: number): tf.Tensor {
+  return tf.tensor(filledUp(images, size * rest.reduce((a, b) => a * b, 1)), [size, ...rest]);
+}
+
+function filledUp<T extends Float32Array | Int32Array>(values: T, length: number): T {
+  if (values.length === length) return values;
+  const target = new (values.constructor as new (length: number) => T)(length);
+  target.set(values);
+  return target;
 }
 
 /** Lets timers, signals and messages through between two steps. */

@@ -1,9 +1,10 @@
 // Optimisers, schedules, losses, metrics, trainer.
 export { GradientAccumulator } from './accumulate.js';
 export type { BatchSource, LabelledBatch } from './batches.js';
+export { classCounts, rarityWeights } from './classWeights.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
-export { type Evaluation, evaluate } from './evaluate.js';
+export { type Evaluation, evaluate, predict } from './evaluate.js';
 export { EventWriter } from './events.js';
 export { Interrupted, InterruptWatch } from './interrupt.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';

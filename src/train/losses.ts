@@ -52,7 +52,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   if (reduction === 'none') return losses;
   if (reduction === 'sum') return tf.sum(losses);
   if (!hard || !classWeights || meanOver === 'examples') return tf.mean(losses);
-  return tf.div(tf.sum(losses), tf.sum(tf.gather(classWeights, targets)));
+  // tf.gather reads its indices, which a recorded step cannot
+  return tf.div(tf.sum(losses), tf.sum(tf.mul(oneHot(targets, logits.shape[1]!), classWeights)));
 }
 
 /** Labels `[B]` as float32 rows `[B, classes]`, with a share `smoothing` spread evenly. */

@@ -255,11 +255,12 @@ class Run {
 
   /** What decides the numbers of a run. A state file of a run with another one is refused. */
   private fingerprint(): string {
-    const { model, train, optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing } = this.options;
+    const { model, train, optimizer, schedule, epochs, seed, sparesNorms } = this.options;
+    const { clipNorm, labelSmoothing, classWeights, meanOver } = this.options;
     const parts = {
       parameters: [...model.namedParameters()].map(([name, p]) => [name, p.shape, p.trainable]),
       batches: [train.batchSize, train.batches, train.identity],
-      ...{ optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing },
+      ...{ optimizer, schedule, epochs, seed, sparesNorms, clipNorm, labelSmoothing, classWeights, meanOver },
       engine: [currentEngine().name, currentEngine().device, this.program.mode, this.program.precision],
     };
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);

@@ -7,7 +7,16 @@ import { before, describe, it } from 'node:test';
 import { startEngine, tf } from '../../src/engine/index.js';
 import { TrainingError, UsageError } from '../../src/errors.js';
 import { VisionTransformer } from '../../src/models/index.js';
-import { type BatchSource, evaluate, type FitOptions, fit, Interrupted, readPosition } from '../../src/train/index.js';
+import {
+  type BatchSource,
+  ConfusionMatrix,
+  evaluate,
+  type FitOptions,
+  fit,
+  Interrupted,
+  predict,
+  readPosition,
+} from '../../src/train/index.js';
 import { quadrants } from '../support/toy.js';
 
 before(() => startEngine('tensorflow'));
@@ -168,7 +177,13 @@ describe('fit', () => {
     const dir = folder();
     const checkpoint = path.join(dir, 'state.safetensors');
     await fit(options({ checkpoint, epochs: 1 }));
-    for (const other of [{ epochs: 2 }, { train: { ...quadrants(), identity: 'other data' } }]) {
+    const others = [
+      { epochs: 2 },
+      { train: { ...quadrants(), identity: 'other data' } },
+      { classWeights: [1, 1, 1, 2] },
+      { meanOver: 'examples' as const },
+    ];
+    for (const other of others) {
       await assert.rejects(fit(options({ checkpoint, epochs: 1, ...other })), (error: Error) => {
         return error instanceof TrainingError && /checkpoint of another run/.test(error.message);
       });
@@ -202,6 +217,52 @@ describe('fit', () => {
     assert.equal(records, 1 + 5 + 1, 'the version, five steps, one epoch');
     assert.ok(bytes.includes('train/loss') && bytes.includes('epoch/eval_top1'));
     fs.rmSync(dir, { recursive: true });
+  });
+});
+
+describe('class weights in fit', () => {
+  it('raise the accuracy of the class that they favour', async () => {
+    const share = async (classWeights?: number[]): Promise<number> => {
+      const model = smallViT();
+      await fit(options({ model, epochs: 2, ...(classWeights && { classWeights }) }));
+      const { labels, predicted } = await predict(model, quadrants({ batches: 6, seed: 2 }));
+      const matrix = new ConfusionMatrix(4);
+      matrix.add(labels, predicted);
+      return matrix.perClass[2]!;
+    };
+    const [without, favoured] = [await share(), await share([0.1, 0.1, 5, 0.1])];
+    assert.ok(favoured > without + 0.2, `${without} and ${favoured}`);
+  });
+});
+
+describe('predict', () => {
+  it('gives every image its class once, in order, and agrees with evaluate', async () => {
+    const model = smallViT();
+    await fit(options({ model }));
+    const source = quadrants({ batches: 3, seed: 2, lastBatch: 7 });
+    const { labels, predicted } = await predict(model, source);
+    const expected: number[] = [];
+    for await (const batch of source.epoch(0)) expected.push(...batch.labels);
+    assert.deepEqual([...labels], expected);
+    assert.equal(predicted.length, 39);
+    const matrix = new ConfusionMatrix(4);
+    matrix.add(labels, predicted);
+    assert.ok(Math.abs(matrix.accuracy - (await evaluate(model, source)).top1) < 1e-9);
+    const { numTensors } = tf.memory();
+    await predict(model, source);
+    assert.equal(tf.memory().numTensors, numTensors);
+  });
+
+  it('stops when it is interrupted', async () => {
+    const source = quadrants();
+    const stopping: BatchSource = {
+      ...source,
+      async *epoch(epoch, rest) {
+        process.emit('SIGINT');
+        yield* source.epoch(epoch, rest);
+      },
+    };
+    await assert.rejects(predict(smallViT(), stopping), Interrupted);
   });
 });
 
