@@ -13,7 +13,7 @@ export interface TimmResampleOptions {
   prefixTokens?: number;
   /** Default bicubic. */
   interpolation?: GridInterpolation;
-  /** Default true. */
+  /** Default true, but for `nearest`, which has none. */
   antialias?: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface TimmResampleOptions {
  * antialias. Throws CheckpointError when the tokens do not fill the old grid.
  */
 export function resampleTimm(posEmbed: TensorData, options: TimmResampleOptions): TensorData {
-  const { newGrid, prefixTokens = 1, interpolation = 'bicubic', antialias = true } = options;
+  const { newGrid, prefixTokens = 1, interpolation = 'bicubic', antialias = interpolation !== 'nearest' } = options;
   const [, tokens] = dimensions(posEmbed);
   const oldGrid = options.oldGrid ?? squareGrid(tokens - prefixTokens);
   const fits = tokens === newGrid[0] * newGrid[1] + prefixTokens;
@@ -44,7 +44,8 @@ export interface InterpolateEmbeddingsOptions {
 /**
  * torchvision's `interpolate_embeddings`: the state dict of a `vit_*` model for images of another size, corner positions
  * aligned, the class position untouched. A state dict that fits already is returned as it is, heads included. Throws
- * CheckpointError when `encoder.pos_embedding` is missing, is not `[1, N, D]`, or its N - 1 is not a square.
+ * CheckpointError when `encoder.pos_embedding` is missing, is not `[1, N, D]`, or its N - 1 is not a square; UsageError
+ * for `nearest`, which cannot align corners.
  */
 export function interpolateEmbeddings(
   state: Readonly<TensorRecord>,

@@ -2,13 +2,14 @@
 // after the other, each by a small table of source positions and weights.
 import { UsageError } from '../errors.js';
 
-export type GridInterpolation = 'bicubic' | 'bilinear';
+const MODES = ['bicubic', 'bilinear', 'nearest'] as const;
+export type GridInterpolation = (typeof MODES)[number];
 
 export interface ResampleOptions {
   mode: GridInterpolation;
-  /** The corner values stay where they are: position i reads i · (old − 1) / (new − 1). */
+  /** The corner values stay where they are: position i reads i · (old − 1) / (new − 1). Not for `nearest`. */
   alignCorners?: boolean;
-  /** Widens the filter when shrinking; bicubic then uses the coefficient −0.5 instead of −0.75. */
+  /** Widens the filter when shrinking; bicubic then uses the coefficient −0.5 instead of −0.75. Not for `nearest`. */
   antialias?: boolean;
 }
 
@@ -20,7 +21,7 @@ interface Taps {
 
 /**
  * Resamples `[rows, columns, channels]` to `[newRows, newColumns, channels]`, in float64. Throws UsageError for a mode
- * that is not known, an empty grid, or antialias together with alignCorners.
+ * that is not known, an empty grid, antialias together with alignCorners, or one of them with `nearest`.
  */
 export function resampleGrid(
   values: ArrayLike<number>,
@@ -29,8 +30,12 @@ export function resampleGrid(
   channels: number,
   options: ResampleOptions,
 ): Float64Array {
-  if (options.mode !== 'bicubic' && options.mode !== 'bilinear') {
-    throw new UsageError(`GridInterpolation is bicubic or bilinear, not ${JSON.stringify(options.mode)}.`);
+  if (!MODES.includes(options.mode)) {
+    throw new UsageError(`GridInterpolation is ${MODES.join(', ')}, not ${JSON.stringify(options.mode)}.`);
+  }
+  const refused = options.mode === 'nearest' && (['alignCorners', 'antialias'] as const).find((name) => options[name]);
+  if (refused) {
+    throw new UsageError(`nearest copies values and has no ${refused}: leave it out, or take bilinear or bicubic.`);
   }
   if (options.alignCorners && options.antialias) throw new UsageError('antialias and alignCorners exclude each other.');
   if ([rows, columns, newRows, newColumns].some((side) => !Number.isInteger(side) || side < 1)) {
@@ -61,7 +66,8 @@ function alongAxis(values: ArrayLike<number>, outer: number, length: number, inn
 }
 
 function axisTaps(length: number, newLength: number, options: ResampleOptions): Taps[] {
-  const taps = options.antialias ? antialiasTaps : options.mode === 'bicubic' ? cubicTaps : linearTaps;
+  const plain = { bicubic: cubicTaps, bilinear: linearTaps, nearest: nearestTaps };
+  const taps = options.antialias ? antialiasTaps : plain[options.mode];
   return Array.from({ length: newLength }, (_, i) => taps(i, length, newLength, options));
 }
 
@@ -69,6 +75,12 @@ function axisTaps(length: number, newLength: number, options: ResampleOptions): 
 function source(i: number, length: number, newLength: number, { alignCorners }: ResampleOptions): number {
   if (alignCorners) return newLength > 1 ? (i * (length - 1)) / (newLength - 1) : 0;
   return ((i + 0.5) * length) / newLength - 0.5;
+}
+
+/** PyTorch's `nearest`: ⌊i · old / new⌋, with the scale rounded to float32 as there. */
+function nearestTaps(i: number, length: number, newLength: number): Taps {
+  const position = Math.fround(i * Math.fround(length / newLength));
+  return { start: Math.min(Math.floor(position), length - 1), weights: [1] };
 }
 
 function linearTaps(i: number, length: number, newLength: number, options: ResampleOptions): Taps {

@@ -4,6 +4,7 @@ import {
   float32,
   type GridInterpolation,
   interpolateEmbeddings,
+  type ResampleOptions,
   requireMocoGrid,
   resampleGrid,
   resampleTimm,
@@ -15,12 +16,14 @@ import {
 import { CheckpointError, UsageError } from '../../src/errors.js';
 import { Rng } from '../../src/random/index.js';
 
-const modes: GridInterpolation[] = ['bicubic', 'bilinear'];
-const ways = modes.flatMap((mode) => [
+const modes: GridInterpolation[] = ['bicubic', 'bilinear', 'nearest'];
+const smooth = modes.filter((mode) => mode !== 'nearest');
+const ways: ResampleOptions[] = smooth.flatMap((mode) => [
   { mode, alignCorners: true },
   { mode, antialias: true },
   { mode, antialias: false },
 ]);
+ways.push({ mode: 'nearest' });
 const near = (got: number, expected: number, message?: string) =>
   assert.ok(Math.abs(got - expected) < 1e-9, `${message ?? ''} ${got} is not ${expected}`);
 
@@ -60,7 +63,7 @@ describe('resampling a grid', () => {
 
   it('keeps the corners where corners are aligned', () => {
     const values = [1, 2, 3, 4, 5, 6];
-    for (const mode of modes) {
+    for (const mode of smooth) {
       const out = resampleGrid(values, [2, 3], [5, 4], 1, { mode, alignCorners: true });
       for (const [at, expected] of [
         [0, 1],
@@ -77,6 +80,20 @@ describe('resampling a grid', () => {
     for (const [i, value] of out.entries()) near(value, i);
   });
 
+  it('gives the mean of both neighbours half-way between aligned corners', () => {
+    const out = resampleGrid([1, 2, 4, 9], [2, 2], [3, 3], 1, { mode: 'bilinear', alignCorners: true });
+    assert.deepEqual([...out], [1, 1.5, 2, 2.5, 4, 5.5, 4, 6.5, 9]);
+  });
+
+  it('copies the value at ⌊i · old / new⌋ in the mode nearest', () => {
+    const resampled = (newLength: number) => [
+      ...resampleGrid([10, 11, 12, 13], [1, 4], [1, newLength], 1, { mode: 'nearest' }),
+    ];
+    assert.deepEqual(resampled(6), [10, 10, 11, 12, 12, 13]);
+    assert.deepEqual(resampled(2), [10, 12]);
+    assert.deepEqual(resampled(4), [10, 11, 12, 13]);
+  });
+
   it('averages whole cells when an antialiased bilinear filter halves a ramp', () => {
     const out = resampleGrid([0, 1, 2, 3, 4, 5, 6, 7], [1, 8], [1, 4], 1, { mode: 'bilinear', antialias: true });
     near(out[1]!, 2.5);
@@ -85,9 +102,16 @@ describe('resampling a grid', () => {
 
   it('refuses an empty grid, an unknown mode, and two ways of alignment at once', () => {
     assert.throws(() => resampleGrid([], [0, 1], [1, 1], 1, { mode: 'bilinear' }), UsageError);
-    assert.throws(() => resampleGrid([1], [1, 1], [1, 1], 1, { mode: 'nearest' as GridInterpolation }), UsageError);
+    assert.throws(() => resampleGrid([1], [1, 1], [1, 1], 1, { mode: 'area' as GridInterpolation }), UsageError);
     const both = { mode: 'bicubic', antialias: true, alignCorners: true } as const;
     assert.throws(() => resampleGrid([1], [1, 1], [1, 1], 1, both), UsageError);
+    for (const option of ['alignCorners', 'antialias'] as const) {
+      const nearest = { mode: 'nearest', [option]: true } as const;
+      assert.throws(() => resampleGrid([1], [1, 1], [1, 1], 1, nearest), {
+        name: 'UsageError',
+        message: new RegExp(`nearest .* no ${option}`),
+      });
+    }
   });
 });
 
@@ -98,6 +122,19 @@ describe('position embeddings', () => {
     assert.deepEqual(out.shape, [1, 13, 4]);
     assert.deepEqual(out.data.slice(0, 12), posEmbed.data.slice(0, 12));
     assert.equal(resampleTimm(posEmbed, { oldGrid: [3, 4], newGrid: [3, 4], prefixTokens: 3 }), posEmbed);
+  });
+
+  it('takes every mode, nearest without antialias, as timm does', () => {
+    const posEmbed = random(1 + 4, 1);
+    const nearest = toFloat32(resampleTimm(posEmbed, { newGrid: [4, 4], interpolation: 'nearest' }));
+    const [token, a, b, c, d] = toFloat32(posEmbed);
+    const wide = (...pair: (number | undefined)[]) => pair.flatMap((value) => [value, value]);
+    assert.deepEqual([...nearest], [token, ...wide(a, b), ...wide(a, b), ...wide(c, d), ...wide(c, d)]);
+    const refused = { newGrid: [4, 4], interpolation: 'nearest', antialias: true } as const;
+    assert.throws(() => resampleTimm(posEmbed, refused), UsageError);
+    const state = { 'encoder.pos_embedding': posEmbed };
+    const aligned = { imageSize: 64, patchSize: 8, interpolationMode: 'nearest' } as const;
+    assert.throws(() => interpolateEmbeddings(state, aligned), UsageError);
   });
 
   it('resamples between grids of as many cells, and back is near for a smooth embedding', () => {
