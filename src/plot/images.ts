@@ -3,7 +3,7 @@ import type { Layout } from 'plotly.js-dist-min';
 import { ShapeError } from '../errors.js';
 import type { Figure } from './figures.js';
 import { encodePng } from './png.js';
-import { baseLayout, HEAT_SCALE } from './style.js';
+import { baseLayout, escapeMarkup, HEAT_SCALE } from './style.js';
 
 /**
  * Images `[height, width, 3]`. Bytes are 0…255; floats are scaled so that `range` (default 0…1) becomes 0…255, and
@@ -128,9 +128,4 @@ export function tileBytes(
   if (!(pixels instanceof Float32Array)) return Uint8Array.from(pixels);
   // A clamped array rounds, and clips to 0…255.
   return new Uint8Array(Uint8ClampedArray.from(pixels, (value) => ((value - low) / (high - low)) * 255));
-}
-
-/** Plotly reads a few HTML tags and entities in texts. */
-function escapeMarkup(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

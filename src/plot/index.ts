@@ -14,6 +14,7 @@ export {
   paretoFront,
   scatterFigure,
 } from './figures.js';
+export { type HeatMapGridOptions, type HeatMapPanel, heatMapGridFigure } from './heatMapGrid.js';
 export { type ImageGridOptions, imageGridFigure, type Tile } from './images.js';
 export { type HeatGrid, type OverlayOptions, overlayHeat } from './overlay.js';
 export { encodePng } from './png.js';

@@ -75,3 +75,8 @@ export function baseLayout(title: string | undefined): Partial<Layout> {
     hoverlabel: { namelength: -1 },
   };
 }
+
+/** Plotly reads a few HTML tags and entities in texts. */
+export function escapeMarkup(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}

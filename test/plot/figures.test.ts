@@ -4,6 +4,7 @@ import {
   barsFigure,
   curvesFigure,
   heatMapFigure,
+  heatMapGridFigure,
   INK,
   imageGridFigure,
   PALETTE,
@@ -42,6 +43,7 @@ describe('style', () => {
       barsFigure(['a'], [{ name: 'n', values: [1] }]),
       scatterFigure([{ name: 'a', x: 1, y: 1 }]),
       heatMapFigure({ values: [[1]] }),
+      heatMapGridFigure([{ values: [[1]] }]),
       imageGridFigure([{ pixels: new Uint8Array(3), width: 1, height: 1 }]),
     ];
     for (const figure of figures) {
@@ -182,5 +184,53 @@ describe('heat map', () => {
     assert.equal((figure.layout.yaxis as { autorange: string }).autorange, 'reversed');
     assert.throws(() => heatMapFigure({ values: [[1, 2], [3]] }), /row 1.*1 and 2/);
     assert.throws(() => heatMapFigure({ values: [[1]], rows: ['a', 'b'] }), /row names/);
+  });
+});
+
+describe('grid of heat maps', () => {
+  type Panel = Record<'x0' | 'dx' | 'y0' | 'dy', number> & { z: unknown; hovertemplate: string };
+  const panelsOf = (figure: { data: unknown[] }) => figure.data as Panel[];
+  const scaleOf = (figure: { layout: unknown }) =>
+    (figure.layout as { coloraxis: { cmin: number; cmax: number; colorscale: unknown } }).coloraxis;
+  const fine = { values: [new Float32Array([1, 2, 3, 4]), [5, 6, 7, 8]], label: '<fine>' };
+  const coarse = { values: [[-3, Number.NaN]], label: 'coarse' };
+
+  it('gives every panel the same length of side, whatever its grid', () => {
+    const [first, second, third] = panelsOf(heatMapGridFigure([fine, coarse, fine], { columns: 2 }));
+    assert.deepEqual([first!.dx, first!.dy, second!.dx, second!.dy], [0.25, 0.25, 0.5, 0.5]);
+    assert.deepEqual([first!.x0, second!.y0 - first!.y0], [0.125, 0.125]);
+    assert.deepEqual([third!.x0 === first!.x0, third!.y0 > first!.y0, second!.x0 > 1], [true, true, true]);
+    assert.deepEqual([first!.z, second!.z], [fine.values.map((row) => [...row]), [[-3, null]]]);
+  });
+
+  it('has one colour scale: of all values, of a range, or about zero', () => {
+    const ends = (options: object) => {
+      const { cmin, cmax } = scaleOf(heatMapGridFigure([fine, coarse], options));
+      return [cmin, cmax];
+    };
+    assert.deepEqual(ends({}), [-3, 8]);
+    assert.deepEqual(ends({ range: [0, 1] }), [0, 1]);
+    assert.deepEqual(ends({ diverging: true }), [-8, 8]);
+  });
+
+  it('labels its panels above them, escaped', () => {
+    const figure = heatMapGridFigure([fine, { values: [[1]] }]);
+    const annotations = figure.layout.annotations as { text: string; y: number }[];
+    assert.deepEqual(
+      annotations.map(({ text }) => text),
+      ['&lt;fine&gt;'],
+    );
+    const [panel] = panelsOf(figure);
+    assert.ok(annotations[0]!.y <= panel!.y0 - panel!.dy / 2);
+    assert.match(panel!.hovertemplate, /&lt;fine&gt;/);
+  });
+
+  it('needs a map, and rows of one length', () => {
+    assert.throws(() => heatMapGridFigure([]), { name: 'ShapeError' });
+    assert.throws(() => heatMapGridFigure([{ values: [] }]), /got none/);
+    assert.throws(() => heatMapGridFigure([fine, { values: [[1, 2], [3]] }]), {
+      name: 'ShapeError',
+      message: /Heat map 1 .*2 and 1/,
+    });
   });
 });
