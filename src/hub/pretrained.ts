@@ -7,12 +7,10 @@ import {
   loadCheckpoint,
   type TensorRecord,
   tensorRecord,
-  toFloat32,
 } from '../checkpoint/index.js';
-import { tf } from '../engine/index.js';
 import { CheckpointError, few, UsageError } from '../errors.js';
 import { createModel, type ImageModel, isSequenceModel } from '../models/index.js';
-import { pair, type Size } from '../nn/index.js';
+import { pair, type Size, tensorOf } from '../nn/index.js';
 import { HubError } from './errors.js';
 import { type HubOptions, HubRepo } from './repo.js';
 import { type Preprocess, readTimmConfig, type TimmModel } from './timmConfig.js';
@@ -114,7 +112,7 @@ function load(source: string, model: ImageModel, state: TensorRecord): FitReport
     );
   }
   for (const [name, data] of Object.entries(tensors)) {
-    const tensor = tf.tensor(toFloat32(data), data.shape, 'float32');
+    const tensor = tensorOf(data);
     model.loadStateDict({ [name]: tensor }, { strict: false });
     tensor.dispose();
   }

@@ -21,7 +21,10 @@ export {
   type MapBlock,
   type MapMerging,
   type PatchModel,
+  type PositionResampling,
+  type ResizableModel,
   type SequenceModel,
+  setInputSize,
   type TransformerBlock,
 } from './seams.js';
 export { PatchMerging, SwinStage, SwinTransformer } from './swin.js';

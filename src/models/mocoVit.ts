@@ -20,6 +20,7 @@ import {
   Sequential,
   type Size,
 } from '../nn/index.js';
+import { Rng } from '../random/index.js';
 import { type Block, VIT_DEFAULTS, VisionTransformer, type ViTConfig } from './vit.js';
 
 export interface MocoViTConfig extends ViTConfig {
@@ -61,9 +62,7 @@ export function sinCosPositions([rows, columns]: readonly [number, number], dim:
 /** Four 3 × 3 convolutions of stride 2, each with batch norm and ReLU, then a 1 × 1 convolution: patches of 16 pixels. */
 export class ConvStem extends Module implements PatchEmbedding {
   proj: Module;
-  readonly imgSize: readonly [number, number];
-  readonly gridSize: readonly [number, number];
-  readonly numPatches: number;
+  imgSize: readonly [number, number];
 
   /** @throws UsageError for another patch size or channels that are no multiple of 8; ShapeError for other images */
   constructor(
@@ -82,11 +81,7 @@ export class ConvStem extends Module implements PatchEmbedding {
       throw new UsageError(`The convolutional stem needs a multiple of 8 channels, got ${embedDim}.`);
     }
     this.imgSize = pair(imgSize);
-    if (this.imgSize.some((size) => size % 16 !== 0)) {
-      throw new ShapeError(`The convolutional stem takes images of whole patches, got ${this.imgSize.join(' × ')}.`);
-    }
-    this.gridSize = [this.imgSize[0] / 16, this.imgSize[1] / 16];
-    this.numPatches = this.gridSize[0] * this.gridSize[1];
+    this.gridOf(this.imgSize);
     const layers: Module[] = [];
     let width = inChans;
     for (const out of [embedDim / 8, embedDim / 4, embedDim / 2, embedDim]) {
@@ -98,6 +93,25 @@ export class ConvStem extends Module implements PatchEmbedding {
       width = out;
     }
     this.proj = new Sequential([...layers, new Conv2d(width, embedDim, 1)]);
+  }
+
+  get gridSize(): readonly [number, number] {
+    return this.gridOf(this.imgSize);
+  }
+
+  get numPatches(): number {
+    const [rows, columns] = this.gridSize;
+    return rows * columns;
+  }
+
+  gridOf(imgSize: readonly [number, number]): readonly [number, number] {
+    if (imgSize.every((size) => size > 0 && size % 16 === 0)) return [imgSize[0] / 16, imgSize[1] / 16];
+    throw new ShapeError(`The convolutional stem takes images of whole patches, got ${imgSize.join(' × ')}.`);
+  }
+
+  setInputSize(imgSize: readonly [number, number]): void {
+    this.gridOf(imgSize);
+    this.imgSize = imgSize;
   }
 
   /** `[B, H, W, in]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */
@@ -124,11 +138,21 @@ export class MocoViT extends VisionTransformer {
     if (config.stem === 'patch' && config.stopGradConv1) {
       for (const [, parameter] of this.patchEmbed.namedParameters()) parameter.fix();
     }
-    const table = init.values(sinCosPositions(this.patchEmbed.gridSize, embedDim));
-    this.posEmbed = new Parameter([1, 1 + this.patchEmbed.numPatches, embedDim], table).fix();
+    this.posEmbed = sinCosEmbedding(this.patchEmbed.gridSize, embedDim);
     this.blocks = this.blocks.map((block) => startByXavier(block as Block, config));
     if (numClasses > 0) this.head = new Linear(embedDim, numClasses, XAVIER);
   }
+
+  /** The table of the other grid, computed anew: it is never resampled. */
+  protected override positionsOn(grid: readonly [number, number]): Parameter {
+    const table = sinCosEmbedding(grid, this.config.embedDim);
+    if (this.posEmbed.initialized) table.initialize(new Rng(0, 'positions'));
+    return table;
+  }
+}
+
+function sinCosEmbedding(grid: readonly [number, number], dim: number): Parameter {
+  return new Parameter([1, 1 + grid[0] * grid[1], dim], init.values(sinCosPositions(grid, dim))).fix();
 }
 
 const XAVIER = { weightInit: init.xavierUniform, biasInit: init.zeros };

@@ -1,6 +1,8 @@
 // What a model shows to those who change it: the parts that every architecture has, by role and not by model. A model's
 // classifier is its child `head`; its blocks satisfy `TransformerBlock`. What a module can do tells what it is.
+import type { TimmResampleOptions } from '../checkpoint/index.js';
 import type { Tensor } from '../engine/index.js';
+import { UsageError } from '../errors.js';
 import type { ForwardContext, Module, PatchEmbedding, Size } from '../nn/index.js';
 
 /** A pre-norm transformer block. Its children may be replaced. */
@@ -48,6 +50,15 @@ export interface PatchModel extends Module {
   readonly config: { readonly patchSize: Size };
 }
 
+/** How a position embedding comes to another grid; default bicubic with antialias. */
+export type PositionResampling = Pick<TimmResampleOptions, 'interpolation' | 'antialias'>;
+
+/** A model that can be brought to another image size. */
+export interface ResizableModel extends Module {
+  /** Takes images of another size from now on; see `setInputSize`. */
+  setInputSize(imgSize: Size, resample?: PositionResampling): void;
+}
+
 const can = (module: Module, ...methods: string[]): boolean =>
   methods.every((method) => typeof (module as unknown as Record<string, unknown>)[method] === 'function');
 
@@ -64,3 +75,17 @@ export const isSequenceModel = (module: Module): module is SequenceModel =>
 
 export const isPatchModel = (module: Module): module is PatchModel =>
   (module as unknown as Partial<PatchModel>).config?.patchSize !== undefined;
+
+/**
+ * Brings a built model, tuned or not, to another image size, in place: a learned position embedding is resampled, a
+ * computed one computed anew, no other parameter changes. Optimisers and programs are made after it.
+ * @throws UsageError for a model that cannot change its image size; ShapeError where no patch fits
+ */
+export function setInputSize(model: Module, imgSize: Size, resample: PositionResampling = {}): void {
+  if (!can(model, 'setInputSize')) {
+    throw new UsageError(
+      `A ${model.constructor.name} does not change its image size: build one with { imgSize } and load the weights into it.`,
+    );
+  }
+  (model as ResizableModel).setInputSize(imgSize, resample);
+}

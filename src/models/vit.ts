@@ -1,5 +1,6 @@
 // Vision Transformer, Dosovitskiy et al. 2021 (arXiv:2010.11929), with the structure and parameter names of timm's
 // `VisionTransformer`.
+import { type Grid, resampleTimm } from '../checkpoint/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import {
   Attention,
@@ -17,9 +18,11 @@ import {
   type PatchEmbedding,
   pair,
   type Size,
+  tensorDataOf,
+  tensorOf,
 } from '../nn/index.js';
 import type { ImageModel } from './registry.js';
-import type { SequenceModel, TransformerBlock } from './seams.js';
+import type { PositionResampling, ResizableModel, SequenceModel, TransformerBlock } from './seams.js';
 
 export interface ViTConfig {
   /** Height and width in pixels, or one number for both. */
@@ -76,6 +79,8 @@ export const VIT_DEFAULTS: ViTConfig = {
 
 /** Linear layers of a ViT start truncated-normal with σ = 0.02 and bias 0 (timm, JAX). */
 const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
+
+const POSITION_INIT = init.truncatedNormal(0.02);
 
 /** Scales each channel by a learnable factor. */
 export class LayerScale extends Module {
@@ -161,7 +166,7 @@ export class Block extends Module implements TransformerBlock {
 }
 
 /** timm's Vision Transformer. `forward` gives logits `[B, numClasses]`. */
-export class VisionTransformer extends Module implements ImageModel, SequenceModel {
+export class VisionTransformer extends Module implements ImageModel, SequenceModel, ResizableModel {
   readonly clsToken: Parameter | undefined;
   posEmbed: Parameter;
   patchEmbed: PatchEmbedding;
@@ -188,7 +193,7 @@ export class VisionTransformer extends Module implements ImageModel, SequenceMod
     const geometry = { imgSize: pair(config.imgSize), patchSize: pair(config.patchSize), inChans: config.inChans };
     this.patchEmbed = patchEmbed ?? new PatchEmbed({ ...geometry, embedDim });
     const tokens = this.patchEmbed.numPatches + this.numPrefixTokens;
-    this.posEmbed = new Parameter([1, tokens, embedDim], init.truncatedNormal(0.02));
+    this.posEmbed = new Parameter([1, tokens, embedDim], POSITION_INIT);
     this.posDrop = new Dropout(config.posDropRate);
     const dropPath = (i: number): number => (depth > 1 ? (dropPathRate * i) / (depth - 1) : 0);
     this.blocks = Array.from({ length: depth }, (_, i) => new Block(config, dropPath(i)));
@@ -203,6 +208,36 @@ export class VisionTransformer extends Module implements ImageModel, SequenceMod
   /** Channels of the features. */
   get numFeatures(): number {
     return this.config.embedDim;
+  }
+
+  /**
+   * Takes images of another size from now on, as timm's `set_input_size`: patches keep their size, the position embedding
+   * is resampled to the new grid, and nothing else changes. Optimisers and programs are made after it.
+   * @throws ShapeError where no patch fits; UsageError for a way of resampling that there is not
+   */
+  setInputSize(imgSize: Size, resample: PositionResampling = {}): void {
+    const size = pair(imgSize);
+    const positions = this.positionsOn(this.patchEmbed.gridOf(size), resample);
+    this.patchEmbed.setInputSize(size);
+    this.config.imgSize = imgSize;
+    if (positions === this.posEmbed) return;
+    this.posEmbed.dispose();
+    this.posEmbed = positions;
+  }
+
+  /** The position embedding for `grid`: this one where it fits. */
+  protected positionsOn(grid: Grid, resample: PositionResampling): Parameter {
+    const { gridSize: oldGrid, numPatches } = this.patchEmbed;
+    const [, tokens, dim] = this.posEmbed.shape as [number, number, number];
+    if (grid[0] === oldGrid[0] && grid[1] === oldGrid[1]) return this.posEmbed;
+    const prefixTokens = tokens - numPatches;
+    const positions = new Parameter([1, prefixTokens + grid[0] * grid[1], dim], POSITION_INIT);
+    positions.trainable = this.posEmbed.trainable;
+    if (this.posEmbed.initialized) {
+      const table = tensorDataOf(this.posEmbed.value);
+      positions.set(tensorOf(resampleTimm(table, { ...resample, oldGrid, newGrid: grid, prefixTokens })));
+    }
+    return positions;
   }
 
   /** Images `[B, H, W, C]` → tokens with class token and position `[B, N, D]`. */

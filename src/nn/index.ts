@@ -17,3 +17,4 @@ export { pair, type Size } from './pair.js';
 export { Buffer, Parameter } from './parameter.js';
 export { PatchEmbed, type PatchEmbedding, type PatchEmbedOptions, PatchProjection } from './patchEmbed.js';
 export { formatSummary, type ModelSummary, type SummaryRow, summary } from './summary.js';
+export { recordOf, tensorDataOf, tensorOf } from './tensorData.js';

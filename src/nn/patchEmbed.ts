@@ -48,6 +48,10 @@ export interface PatchEmbedding extends Module {
   /** Tokens in a column and in a row. */
   readonly gridSize: readonly [number, number];
   readonly numPatches: number;
+  /** The grid of images of `imgSize`. @throws ShapeError where they cannot be cut into patches */
+  gridOf(imgSize: readonly [number, number]): readonly [number, number];
+  /** Takes images of this size from now on; no parameter changes. @throws ShapeError as `gridOf` */
+  setInputSize(imgSize: readonly [number, number]): void;
 }
 
 export interface PatchEmbedOptions {
@@ -62,24 +66,42 @@ export interface PatchEmbedOptions {
 /** Splits images into patches and projects each to a token. */
 export class PatchEmbed extends Module implements PatchEmbedding {
   proj: Module;
-  readonly imgSize: readonly [number, number];
+  imgSize: readonly [number, number];
   readonly inChans: number;
-  /** Patches in a column and in a row. */
-  readonly gridSize: readonly [number, number];
-  readonly numPatches: number;
+  private readonly patchSize: readonly [number, number];
 
   constructor({ imgSize, patchSize, inChans = 3, embedDim, ...inits }: PatchEmbedOptions) {
     super();
-    this.imgSize = imgSize;
     this.inChans = inChans;
-    this.gridSize = [Math.floor(imgSize[0] / patchSize[0]), Math.floor(imgSize[1] / patchSize[1])];
-    this.numPatches = this.gridSize[0] * this.gridSize[1];
-    if (this.numPatches === 0) {
-      throw new ShapeError(`No patch of ${patchSize.join(' × ')} fits into an image of ${imgSize.join(' × ')} pixels.`);
-    }
+    this.patchSize = patchSize;
+    this.gridOf(imgSize);
+    this.imgSize = imgSize;
     const fanIn = inChans * patchSize[0] * patchSize[1];
     const { weightInit = kaimingUniform(), biasInit = uniform(1 / Math.sqrt(fanIn)) } = inits;
     this.proj = new PatchProjection(inChans, embedDim, patchSize, weightInit, biasInit);
+  }
+
+  /** Patches in a column and in a row. */
+  get gridSize(): readonly [number, number] {
+    return this.gridOf(this.imgSize);
+  }
+
+  get numPatches(): number {
+    const [rows, columns] = this.gridSize;
+    return rows * columns;
+  }
+
+  gridOf(imgSize: readonly [number, number]): readonly [number, number] {
+    const [rows, columns] = [Math.floor(imgSize[0] / this.patchSize[0]), Math.floor(imgSize[1] / this.patchSize[1])];
+    if (rows > 0 && columns > 0) return [rows, columns];
+    throw new ShapeError(
+      `No patch of ${this.patchSize.join(' × ')} fits into an image of ${imgSize.join(' × ')} pixels.`,
+    );
+  }
+
+  setInputSize(imgSize: readonly [number, number]): void {
+    this.gridOf(imgSize);
+    this.imgSize = imgSize;
   }
 
   /** `[B, H, W, C]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */

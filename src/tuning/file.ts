@@ -4,10 +4,9 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { SafetensorsFile, type TensorRecord, tensorRecord, toBytes, writeSafetensors } from '../checkpoint/index.js';
 import { CheckpointError, UsageError } from '../errors.js';
-import { Buffer, type Module } from '../nn/index.js';
+import { Buffer, type Module, recordOf, tensorOf } from '../nn/index.js';
 import { isHead } from './modules.js';
 import { applyTuning, type Tuning, tuningMethods } from './registry.js';
-import { recordOf, tensorOf } from './tensorData.js';
 
 const KEY = 'vitlab.tuning';
 

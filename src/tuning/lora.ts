@@ -4,10 +4,9 @@ import { z } from 'zod';
 import type { TensorRecord } from '../checkpoint/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
-import { type ForwardContext, init, Linear, linear, Module } from '../nn/index.js';
+import { type ForwardContext, init, Linear, linear, Module, recordOf, tensorDataOf } from '../nn/index.js';
 import { defineMethod } from './method.js';
 import { findBlocks, isHead, replaceModules, trainOnly } from './modules.js';
-import { recordOf, tensorDataOf } from './tensorData.js';
 
 const options = z.strictObject({
   /** The linear layers of the blocks that get an update, by their last name: qkv, proj, fc1, fc2. */

@@ -1,11 +1,12 @@
 // The plain ViT: its start, its options, its refusals.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { resampleTimm } from '../../src/checkpoint/index.js';
 import { RandomKey, startEngine, tf } from '../../src/engine/index.js';
 import { ShapeError, UsageError } from '../../src/errors.js';
-import { VisionTransformer } from '../../src/models/index.js';
-import { Dropout, ForwardContext } from '../../src/nn/index.js';
-import { replaceModules } from '../../src/tuning/index.js';
+import { createModel, MocoViT, setInputSize, sinCosPositions, VisionTransformer } from '../../src/models/index.js';
+import { Dropout, ForwardContext, recordOf, tensorDataOf, tensorOf } from '../../src/nn/index.js';
+import { replaceModules, tune } from '../../src/tuning/index.js';
 
 before(() => startEngine());
 
@@ -73,5 +74,85 @@ describe('VisionTransformer', () => {
     assert.throws(() => new VisionTransformer({ ...TINY, numHeads: 3 }), UsageError);
     assert.throws(() => new VisionTransformer({ ...TINY, patchSize: 17 }), ShapeError);
     assert.throws(() => new VisionTransformer(TINY).initialize(0).forward(tf.zeros([1, 16, 20, 3])), ShapeError);
+  });
+});
+
+describe('setInputSize', () => {
+  const table = (model: VisionTransformer) => tensorDataOf(model.posEmbed.value);
+
+  it('resamples the position embedding and changes no other parameter', () => {
+    const model = new VisionTransformer(TINY).initialize(0);
+    const before = recordOf(model, () => true);
+    setInputSize(model, [24, 20]);
+    const { pos_embed: positions, ...others } = recordOf(model, () => true);
+    const options = { oldGrid: [4, 4], newGrid: [6, 5] } as const;
+    assert.deepEqual(positions, resampleTimm(before['pos_embed']!, options));
+    delete before['pos_embed'];
+    assert.deepEqual(others, { ...before });
+    assert.deepEqual(model.config.imgSize, [24, 20]);
+    assert.deepEqual(model.forward(tf.zeros([2, 24, 20, 3])).shape, [2, 3]);
+    assert.throws(() => model.forward(tf.zeros([2, 16, 16, 3])), ShapeError);
+  });
+
+  it('is the model that is built at that size, with the resampled embedding', () => {
+    const model = new VisionTransformer(TINY).initialize(0);
+    const built = new VisionTransformer({ ...TINY, imgSize: 32 }).initialize(1);
+    const images = tf.randomNormal([2, 32, 32, 3], 0, 1, 'float32', 1);
+    const way = { interpolation: 'bilinear', antialias: false } as const;
+    const positions = tensorOf(resampleTimm(table(model), { newGrid: [8, 8], ...way }));
+    built.loadStateDict({ ...model.stateDict(), pos_embed: positions });
+    setInputSize(model, 32, way);
+    assert.deepEqual(model.forward(images).dataSync(), built.forward(images).dataSync());
+  });
+
+  it('keeps the embedding itself where the grid stays, and whether it trains', () => {
+    const model = new VisionTransformer({ ...TINY, classToken: false, globalPool: 'avg' }).initialize(0);
+    const { posEmbed } = model;
+    setInputSize(model, 18);
+    assert.equal(model.posEmbed, posEmbed);
+    posEmbed.trainable = false;
+    setInputSize(model, 8, { interpolation: 'nearest' });
+    assert.deepEqual([model.posEmbed.shape, model.posEmbed.trainable, posEmbed.initialized], [[1, 4, 8], false, false]);
+  });
+
+  it('serves a model without values, and one that is tuned', () => {
+    const empty = new VisionTransformer(TINY);
+    setInputSize(empty, 24);
+    assert.deepEqual([empty.posEmbed.shape, empty.posEmbed.initialized], [[1, 37, 8], false]);
+    for (const [name, options] of [
+      ['mona', { inner: 4 }],
+      ['vpt', { numTokens: 3 }],
+    ] as const) {
+      const tuned = new VisionTransformer(TINY).initialize(0);
+      tune(tuned, name, options, { seed: 1 });
+      setInputSize(tuned, 24);
+      assert.deepEqual(tuned.posEmbed.shape, [1, 37, 8], name);
+      assert.deepEqual(tuned.forward(tf.zeros([1, 24, 24, 3]), new ForwardContext()).shape, [1, 3], name);
+    }
+  });
+
+  it('computes a sine-cosine table anew', () => {
+    const settings = { ...TINY, patchSize: 16, imgSize: 32, numClasses: 0 };
+    for (const stem of ['patch', 'conv'] as const) {
+      const model = new MocoViT({ ...settings, stem }).initialize(0);
+      setInputSize(model, 48);
+      assert.deepEqual(model.posEmbed.value.dataSync(), sinCosPositions([3, 3], 8));
+      assert.equal(model.posEmbed.trainable, false);
+      assert.deepEqual(model.forward(tf.zeros([1, 48, 48, 3])).shape, [1, 8]);
+    }
+    assert.throws(() => setInputSize(new MocoViT({ ...settings, stem: 'conv' }), 40), ShapeError);
+  });
+
+  it('leaves the model as it was where it refuses', () => {
+    const model = new VisionTransformer(TINY).initialize(0);
+    const refused = { interpolation: 'nearest', antialias: true } as const;
+    assert.throws(() => setInputSize(model, 24, refused), UsageError);
+    assert.throws(() => setInputSize(model, [16, 3]), ShapeError);
+    assert.deepEqual([model.config.imgSize, model.patchEmbed.gridSize], [16, [4, 4]]);
+    assert.deepEqual(model.forward(tf.zeros([1, 16, 16, 3])).shape, [1, 3]);
+    assert.throws(() => setInputSize(createModel('swin_tiny_patch4_window7_224'), 32), {
+      name: 'UsageError',
+      message: /SwinTransformer does not change its image size/,
+    });
   });
 });

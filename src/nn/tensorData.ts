@@ -1,7 +1,8 @@
 // Parameters and buffers as files hold them, and back.
 import { type TensorData, type TensorRecord, tensorRecord, toFloat32 } from '../checkpoint/index.js';
 import { type Tensor, tf } from '../engine/index.js';
-import { Buffer, type Module, type Parameter } from '../nn/index.js';
+import type { Module } from './module.js';
+import { Buffer, type Parameter } from './parameter.js';
 
 /** A copy of a tensor's values in float32, or as whole numbers. */
 export function tensorDataOf(tensor: Tensor, dtype: 'float32' | 'int64' = 'float32'): TensorData {
