@@ -9,6 +9,7 @@ export {
   sharedImage,
 } from './dataset.js';
 export { type DownloadOptions, download } from './files/download.js';
+export { fileHash } from './files/hash.js';
 export { extractArchive, type TarEntry, tarEntries } from './files/tar.js';
 export { type GetOptions, getArchive, getDataset, verifyDataset } from './get.js';
 export { blankImage, decodeImage, type Image, readImage } from './image.js';

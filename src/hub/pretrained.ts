@@ -8,6 +8,7 @@ import {
   type TensorRecord,
   tensorRecord,
 } from '../checkpoint/index.js';
+import { fileHash } from '../data/index.js';
 import { CheckpointError, few, UsageError } from '../errors.js';
 import { createModel, type ImageModel, isSequenceModel } from '../models/index.js';
 import { pair, type Size, tensorOf } from '../nn/index.js';
@@ -28,6 +29,8 @@ export interface PretrainedOptions extends HubOptions {
 export interface PretrainedReport extends FitReport {
   /** Left out on purpose: a head for other classes, tables that the model computes. */
   dropped: string[];
+  /** `sha256:…` of the file, for `lab.weights`. */
+  checksum: string;
 }
 
 export interface Pretrained {
@@ -58,12 +61,13 @@ export async function fromPretrained(repo: string, options: PretrainedOptions = 
     const has = Object.keys(source.files).join(', ') || 'no files';
     throw new HubError(`${repo} has neither ${WEIGHTS.join(' nor ')}; it has ${has}.`);
   }
-  const { tensors, dropped } = convertNames(await loadCheckpoint(await source.file(weights)), 'timm');
+  const file = await source.file(weights);
+  const { tensors, dropped } = convertNames(await loadCheckpoint(file), 'timm');
   const newHead = options.numClasses !== undefined && options.numClasses !== timm.numClasses;
   const ofHead = (name: string): boolean => timm.classifiers.some((head) => name.startsWith(`${head}.`));
   const kept = tensorRecord(Object.entries(tensors).filter(([name]) => !(newHead && ofHead(name))));
   const heads = Object.keys(tensors).filter((name) => !(name in kept));
-  const report = { ...load(repo, model, kept), dropped: [...dropped, ...heads] };
+  const report = { ...load(repo, model, kept), dropped: [...dropped, ...heads], checksum: await checksumOfFile(file) };
   model.initialize(options.seed ?? 0);
   const size = options.imgSize === undefined ? timm.preprocess.size : pair(options.imgSize);
   return { model, report, preprocess: { ...timm.preprocess, size: [...size] }, commit: source.commit };
@@ -76,8 +80,10 @@ export async function fromPretrained(repo: string, options: PretrainedOptions = 
  */
 export async function loadWeights(model: ImageModel, path: string): Promise<PretrainedReport> {
   const { tensors, dropped } = convertNames(await loadCheckpoint(path), 'timm');
-  return { ...load(path, model, tensors), dropped };
+  return { ...load(path, model, tensors), dropped, checksum: await checksumOfFile(path) };
 }
+
+const checksumOfFile = async (file: string): Promise<string> => `sha256:${await fileHash(file, 'sha256')}`;
 
 function build(repo: string, timm: TimmModel, { numClasses = timm.numClasses, imgSize }: PretrainedOptions) {
   const settings = { ...timm.settings, numClasses, ...(imgSize !== undefined && { imgSize }) };

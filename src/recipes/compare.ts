@@ -13,7 +13,7 @@ import {
 } from '../plot/index.js';
 import { durationText } from './progress.js';
 import { memoryText } from './provenanceHtml.js';
-import { isAlive, type Run, type Series } from './runFolder.js';
+import { isAlive, type Metrics, type Run, type Series } from './runFolder.js';
 
 /** Runs that differ in nothing but their seed. */
 export interface Group {
@@ -52,7 +52,7 @@ export function compareRuns(runs: readonly Run[]): Comparison {
 }
 
 function metricNames(runs: readonly Run[]): readonly string[] {
-  return [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))];
+  return [...new Set(runs.flatMap((run) => Object.keys(valuesIn(run))))];
 }
 
 /** A recipe may compare methods itself and record `lora.top1`, `full.top1`, …: these parts are compared in its place. */
@@ -67,9 +67,10 @@ function partsOf(group: Group): readonly Group[] {
     );
   return prefixes.map((prefix) => ({
     label: prefix,
-    runs: group.runs.map(({ metrics, records, ...run }) => ({
+    runs: group.runs.map(({ metrics, measurements, records, ...run }) => ({
       ...run,
       metrics: part(metrics, prefix),
+      measurements: part(measurements, prefix),
       records: records && { ...records, series: part(records.series, prefix) },
     })),
   }));
@@ -135,7 +136,7 @@ function tableOf(runs: readonly Run[], differing: readonly string[], metrics: re
         const value = parameters[name];
         return typeof value === 'number' || typeof value === 'boolean' ? value : parameterText(run, name) || null;
       }),
-      ...metrics.map((metric) => run.metrics[metric] ?? null),
+      ...metrics.map((metric) => valuesIn(run)[metric] ?? null),
       seconds,
       peakMemoryBytes,
       git && `${git.commit.slice(0, 10)}${git.dirty ? '+' : ''}`,
@@ -257,7 +258,12 @@ function numbers(values: readonly (number | null)[]): number[] {
 }
 
 function valuesOf(runs: readonly Run[], metric: string): number[] {
-  return runs.flatMap((run) => run.metrics[metric] ?? []);
+  return runs.flatMap((run) => valuesIn(run)[metric] ?? []);
+}
+
+/** Metrics, and what was measured beside them. */
+function valuesIn({ metrics, measurements }: Run): Metrics {
+  return { ...metrics, ...measurements };
 }
 
 function mean(values: readonly number[]): number {

@@ -18,6 +18,7 @@ import {
   makeRunFolder,
   type Records,
   readRecorded,
+  type Source,
 } from './runFolder.js';
 
 /** How the runner tells a notebook where and how it runs. */
@@ -54,6 +55,7 @@ export class Lab {
   /** True where `vitlab run --resume` goes on with an earlier run: checkpoints of it may exist. */
   readonly resuming: boolean;
   readonly #metrics: Metrics;
+  readonly #measurements: Metrics;
   readonly #records: Records;
 
   constructor(runDir: string, profile: Profile, parameters: Lab['parameters'], resuming: boolean, engine?: EngineInfo) {
@@ -64,20 +66,28 @@ export class Lab {
     // A second lab of the same run goes on where the first stands.
     const earlier = readRecorded(runDir);
     this.#metrics = earlier.metrics;
+    this.#measurements = earlier.measurements;
     this.#records = earlier.records ?? { ...structuredClone(EMPTY_RECORDS), profile };
     if (engine) this.#records.engine = engineInfo(engine);
     this.#save();
     writeJson(path.join(runDir, FILES.metrics), this.#metrics);
   }
 
-  /** Records a metric; the last value counts. @throws VitlabError for NaN and infinities. */
+  /**
+   * Records a metric: what the same parameters give again bit for bit. The last value counts.
+   * @throws VitlabError for NaN and infinities
+   */
   record(name: string, value: number): void {
-    if (!Number.isFinite(value)) {
-      throw new VitlabError(`The metric '${name}' is ${value}, but only finite numbers can be recorded.`);
-    }
-    this.#metrics[name] = value;
-    writeJson(path.join(this.runDir, FILES.metrics), this.#metrics);
-    this.#save();
+    this.#put(FILES.metrics, this.#metrics, name, value);
+  }
+
+  /**
+   * Records a measurement: what also depends on the machine and its load, such as speed and memory. The last value
+   * counts; no range is expected of it, and `--check` passes it over.
+   * @throws VitlabError for NaN and infinities
+   */
+  measure(name: string, value: number): void {
+    this.#put(FILES.measurements, this.#measurements, name, value);
   }
 
   /** Records a curve, such as accuracy over epochs; the last one of a name counts. Values that are not finite are gaps. */
@@ -115,10 +125,15 @@ export class Lab {
 
   /** Records which data the run saw: the name of the data set and a checksum of what was read. */
   data(name: string, checksum: string): void {
-    const known = this.#records.data.find((entry) => entry.name === name);
-    if (known) known.checksum = checksum;
-    else this.#records.data.push({ name, checksum });
-    this.#save();
+    this.#source(this.#records.data, name, checksum);
+  }
+
+  /**
+   * Records which weights the run began with: a name and a checksum, such as the reports of `fromPretrained` and
+   * `loadWeights` give.
+   */
+  weights(name: string, checksum: string): void {
+    this.#source(this.#records.weights, name, checksum);
   }
 
   /** Where a checkpoint of this run belongs; the same path again when the run is resumed. */
@@ -126,6 +141,22 @@ export class Lab {
     const folder = path.join(this.runDir, FILES.checkpoints);
     fs.mkdirSync(folder, { recursive: true });
     return path.join(folder, fileName(name));
+  }
+
+  #put(file: string, values: Metrics, name: string, value: number): void {
+    if (!Number.isFinite(value)) {
+      throw new VitlabError(`'${name}' is ${value}, but only finite numbers can be recorded.`);
+    }
+    values[name] = value;
+    writeJson(path.join(this.runDir, file), values);
+    this.#save();
+  }
+
+  #source(known: Source[], name: string, checksum: string): void {
+    const same = known.find((entry) => entry.name === name);
+    if (same) same.checksum = checksum;
+    else known.push({ name, checksum });
+    this.#save();
   }
 
   #keep(item: Item & { name: string }): void {

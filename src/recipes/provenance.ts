@@ -38,6 +38,7 @@ export function newProvenance(
     seed: seedOf(known.parameters),
     engine: null,
     data: [],
+    weights: [],
     startedAt: new Date().toISOString(),
     finishedAt: null,
     seconds: null,

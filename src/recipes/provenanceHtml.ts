@@ -1,11 +1,12 @@
 // Where a run came from, as a list that people can read.
 import { escapeHtml } from '../plot/index.js';
 import { durationText } from './progress.js';
-import type { Provenance } from './runFolder.js';
+import type { Provenance, Source } from './runFolder.js';
 
 /** A definition list of everything in provenance.json that the head of the report does not say. */
 export function provenanceHtml(provenance: Provenance): string {
-  const { git, engine, machine, seed, versions, data, startedAt, finishedAt, seconds, earlierAttempts } = provenance;
+  const { git, engine, machine, seed, versions, data, weights, startedAt, finishedAt, seconds, earlierAttempts } =
+    provenance;
   const rows: [string, string | undefined][] = [
     ['Code', git ? `${git.commit}${git.dirty ? ', with uncommitted changes' : ''}` : 'not in a git working tree'],
     ['Engine', engine ? `${engine.name} ${engine.version}, ${engine.device}` : 'not recorded'],
@@ -17,7 +18,8 @@ export function provenanceHtml(provenance: Provenance): string {
         .join(', '),
     ],
     ['Seed', seed === null ? undefined : String(seed)],
-    ['Data', data.map(({ name, checksum }) => `${name} (${checksum})`).join(', ') || undefined],
+    ['Data', sourcesText(data)],
+    ['Weights', sourcesText(weights)],
     ['Started', startedAt],
     ['Ended', finishedAt ?? undefined],
     ['Duration', seconds === null ? undefined : durationText(seconds)],
@@ -31,6 +33,10 @@ export function provenanceHtml(provenance: Provenance): string {
   ];
   const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
   return `<dl>${known.map(([term, text]) => `<dt>${term}</dt><dd>${escapeHtml(text)}</dd>`).join('\n')}</dl>`;
+}
+
+function sourcesText(sources: readonly Source[]): string | undefined {
+  return sources.map(({ name, checksum }) => `${name} (${checksum})`).join(', ') || undefined;
 }
 
 /** `512 MB`, `1.4 GB`. */

@@ -11,7 +11,7 @@ import { FILES, type Item, type Provenance, type Run, readJson } from './runFold
 
 /** The page for a run; `notebook` is the executed one. Reads the figures and tables of the run folder. */
 export function renderReport(run: Run, notebook: Notebook, contract: Contract): string {
-  const { provenance, metrics } = run;
+  const { provenance, metrics, measurements } = run;
   const figures: unknown[] = [];
   const addFigure = (figure: unknown) => figures.push(figure) - 1;
   const intro = introOf(notebook.cells);
@@ -21,6 +21,7 @@ export function renderReport(run: Run, notebook: Notebook, contract: Contract): 
   const { html: results, linkTo } = resultsHtml(run, addFigure);
   const sections = [
     section('Metrics', metricsHtml(metrics, checks)),
+    section('Measurements', measurementsHtml(measurements)),
     section('Results', results),
     section('Parameters', parametersHtml(provenance, notebook)),
     section('Notebook', cellsHtml(notebook.cells, { linkTo, addFigure }, intro)),
@@ -96,6 +97,12 @@ expected ${escapeHtml(rangeText(expected))}</div></li>`,
     cards.length ? `<ul class="cards">${cards.join('\n')}</ul>` : '',
     others.length ? scrolled(tableHtml(table)) : '',
   ].join('');
+}
+
+/** What is not the same on another machine, or a second time. */
+function measurementsHtml(measurements: Run['measurements']): string {
+  const rows = Object.entries(measurements);
+  return rows.length ? scrolled(tableHtml({ columns: ['measurement', 'value'], rows })) : '';
 }
 
 function parametersHtml({ parameters }: Provenance, notebook: Notebook): string {

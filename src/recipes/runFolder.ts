@@ -8,6 +8,7 @@ import { PROFILES } from './contract.js';
 export const FILES = {
   notebook: 'notebook.ipynb',
   metrics: 'metrics.json',
+  measurements: 'measurements.json',
   provenance: 'provenance.json',
   report: 'report.html',
   records: 'records.json',
@@ -23,7 +24,9 @@ export type Status = (typeof STATUSES)[number];
 const engineSchema = z.object({ name: z.string(), device: z.string(), version: z.string() });
 export type EngineInfo = z.infer<typeof engineSchema>;
 
-const dataSchema = z.object({ name: z.string(), checksum: z.string() });
+/** Something that a run read, and what tells it from another of the same name. */
+const sourceSchema = z.object({ name: z.string(), checksum: z.string() });
+export type Source = z.infer<typeof sourceSchema>;
 
 const metricsSchema = z.record(z.string(), z.number());
 export type Metrics = z.infer<typeof metricsSchema>;
@@ -49,7 +52,8 @@ const recordsSchema = z.object({
   series: z.record(z.string(), seriesSchema),
   /** Figures, tables and notes in the order in which they first came. */
   items: z.array(itemSchema),
-  data: z.array(dataSchema),
+  data: z.array(sourceSchema),
+  weights: z.array(sourceSchema).default([]),
   peakMemoryBytes: z.number(),
 });
 export type Records = z.infer<typeof recordsSchema>;
@@ -69,7 +73,8 @@ const provenanceSchema = z.object({
   versions: z.record(z.string(), z.string()),
   engine: engineSchema.nullable(),
   machine: z.object({ cpu: z.string(), cores: z.number(), memoryBytes: z.number(), platform: z.string() }),
-  data: z.array(dataSchema),
+  data: z.array(sourceSchema),
+  weights: z.array(sourceSchema).default([]),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
   seconds: z.number().nullable(),
@@ -85,6 +90,7 @@ export const EMPTY_RECORDS: Omit<Records, 'profile'> = {
   series: {},
   items: [],
   data: [],
+  weights: [],
   peakMemoryBytes: 0,
 };
 
@@ -93,6 +99,8 @@ export interface Run {
   readonly dir: string;
   readonly provenance: Provenance;
   readonly metrics: Metrics;
+  /** What depends on the machine and its load: speed, memory. */
+  readonly measurements: Metrics;
   /** Undefined where the notebook opened no lab. */
   readonly records: Records | undefined;
 }
@@ -109,17 +117,18 @@ export function readRun(dir: string): Run {
 }
 
 /** What a notebook has recorded in the folder so far. */
-export function readRecorded(dir: string): Pick<Run, 'metrics' | 'records'> {
+export function readRecorded(dir: string): Pick<Run, 'metrics' | 'measurements' | 'records'> {
   return {
     metrics: readChecked(dir, FILES.metrics, metricsSchema) ?? {},
+    measurements: readChecked(dir, FILES.measurements, metricsSchema) ?? {},
     records: readChecked(dir, FILES.records, recordsSchema),
   };
 }
 
 /** Removes what a notebook has recorded; checkpoints stay. */
 export function clearRecorded(dir: string): void {
-  for (const name of [FILES.metrics, FILES.records, FILES.figures, FILES.tables, FILES.report]) {
-    fs.rmSync(path.join(dir, name), { recursive: true, force: true });
+  for (const name of ['metrics', 'measurements', 'records', 'figures', 'tables', 'report'] as const) {
+    fs.rmSync(path.join(dir, FILES[name]), { recursive: true, force: true });
   }
 }
 

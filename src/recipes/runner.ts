@@ -214,7 +214,8 @@ export class Runner {
   /** Writes the report, then the final provenance: whoever reads `finished` finds all files. */
   #conclude(provenance: Provenance, { status, error }: Ending): Outcome {
     const { runDir, contract, profile, name } = this.#plan;
-    const { metrics, records } = readRecorded(runDir);
+    const recorded = readRecorded(runDir);
+    const { metrics, records } = recorded;
     const checks = status === 'finished' ? checkMetrics(contract, profile, metrics) : [];
     const failed = checks.filter(({ passed }) => !passed);
     const exitCode = failed.length ? METRIC_EXIT : EXIT[status];
@@ -225,12 +226,13 @@ export class Runner {
       error: failed.length ? failed.map(checkText).join(' ') : error,
       engine: records?.engine ?? null,
       data: records?.data ?? [],
+      weights: records?.weights ?? [],
       finishedAt: new Date().toISOString(),
       seconds: (Date.now() - this.#startedAt.getTime()) / 1000,
       peakMemoryBytes: Math.max(this.#peakMemory, records?.peakMemoryBytes ?? 0) || null,
       kernelPid: this.#kernel?.pid ?? null,
     };
-    const run = { dir: runDir, provenance: final, metrics, records };
+    const run = { dir: runDir, provenance: final, ...recorded };
     writeText(path.join(runDir, FILES.report), renderReport(run, this.#notebook, contract));
     writeJson(path.join(runDir, FILES.provenance), final);
     return {

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { loadCheckpoint, resampleTimm, type TensorRecord, writeSafetensors } from '../../src/checkpoint/index.js';
+import { checksumOf } from '../../src/data/index.js';
 import { startEngine, tf } from '../../src/engine/index.js';
 import { CheckpointError, UsageError } from '../../src/errors.js';
 import { fromPretrained, HubError, HubRepo, loadWeights } from '../../src/hub/index.js';
@@ -100,6 +101,7 @@ describe('fromPretrained', () => {
       cropPct: 0.9,
     });
     assert.equal(commit, COMMIT);
+    assert.equal(report.checksum, checksumOf([weightBytes]));
     assert.equal(model.training, false);
   });
 
@@ -335,6 +337,7 @@ describe('loadWeights', () => {
       assert.notDeepEqual(logits(model), logits(reference));
       const report = await loadWeights(model, file);
       assert.deepEqual([report.missing, report.unexpected, report.dropped], [[], [], []]);
+      assert.equal(report.checksum, checksumOf([bytes]));
       assert.deepEqual(logits(model), logits(reference));
     }
   });

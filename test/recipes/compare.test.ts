@@ -24,6 +24,7 @@ describe('comparison', () => {
         writeRun(dir, { parameters: { method, epochs: 2, seed }, seed }, (lab) => {
           lab.record('accuracy', accuracy + seed / 100);
           lab.record('trained_parameters', params);
+          lab.measure('stepMs', 10 * seed);
           lab.series('val', [1, 2], [seed, 2 * seed], { xLabel: 'epoch' });
         });
       }
@@ -51,7 +52,7 @@ describe('comparison', () => {
     assert.ok(!readable.columns.includes('notebook') && !readable.columns.includes('profile'));
     const text = tableText(readable).split('\n');
     assert.equal(text.length, 10);
-    assert.match(text[1]!, /linear-1\s+finished\s+linear\s+1\s+0\.71\s+7,690\s+2 min 00 s\s+1\.5 GB/);
+    assert.match(text[1]!, /linear-1\s+finished\s+linear\s+1\s+0\.71\s+7,690\s+10\s+2 min 00 s\s+1\.5 GB/);
   });
 
   it('draws means, standard deviations and the front', () => {
@@ -107,8 +108,8 @@ describe('comparison', () => {
     assert.match(stdout, /adaptformer-2 .*0\.92/);
     const lines = readFileSync(csv!, 'utf8').trim().split('\n');
     assert.equal(lines.length, 10);
-    assert.match(lines[0]!, /^run,notebook,profile,status,method,seed,accuracy,trained_parameters,seconds,/);
-    assert.match(lines[1]!, /,0\.71,7690,120,1500000000,/);
+    assert.match(lines[0]!, /^run,notebook,profile,status,method,seed,accuracy,trained_parameters,stepMs,seconds,/);
+    assert.match(lines[1]!, /,0\.71,7690,10,120,1500000000,/);
     assert.match(readFileSync(html!, 'utf8'), /9 runs compared[\s\S]*3 set-ups/);
   });
 

@@ -57,7 +57,18 @@ describe('lab in a run folder', () => {
     const lab = openLab();
     assert.throws(() => lab.record('loss', Number.NaN), /'loss' is NaN/);
     assert.throws(() => lab.record('loss', Number.POSITIVE_INFINITY), /'loss' is Infinity/);
+    assert.throws(() => lab.measure('stepMs', Number.NaN), /'stepMs' is NaN/);
     assert.deepEqual(json('metrics.json'), {});
+  });
+
+  it('keeps measurements apart from metrics', () => {
+    const lab = openLab();
+    lab.record('loss', 2);
+    lab.measure('stepMs', 12.5);
+    lab.measure('stepMs', 11);
+    openLab().measure('imagesPerSecond', 80);
+    assert.deepEqual(json('metrics.json'), { loss: 2 });
+    assert.deepEqual(json('measurements.json'), { stepMs: 11, imagesPerSecond: 80 });
   });
 
   it('keeps curves, with gaps where values are not finite', () => {
@@ -126,10 +137,13 @@ describe('lab in a run folder', () => {
     const lab = openLab();
     lab.record('b', 2);
     lab.data('shapes10', 'sha256:1');
+    lab.weights('vit', 'sha256:2');
+    lab.weights('vit', 'sha256:3');
     assert.deepEqual(json('metrics.json'), { a: 1, b: 2 });
     const { records } = readRecorded(folder.dir);
     assert.deepEqual(records!.engine, { name: 'tensorflow', device: 'cpu', version: '2' });
     assert.deepEqual(records!.data, [{ name: 'shapes10', checksum: 'sha256:1' }]);
+    assert.deepEqual(records!.weights, [{ name: 'vit', checksum: 'sha256:3' }]);
     assert.ok(records!.peakMemoryBytes > 1e6);
   });
 

@@ -26,6 +26,8 @@ function makeReport(dir: string, foreign = '<p>framed</p>'): string {
     lab.record('accuracy', 0.75);
     lab.record('loss', 0.5);
     lab.record('params', 123_456);
+    lab.measure('stepMs', 12.5);
+    lab.weights('vit', 'sha256:5678');
     const figures = {
       curves: curvesFigure([
         { name: 'a', x: [1, 2, 3], y: [1, 2, 3], spread: [0.1, 0.1, 0.1] },
@@ -94,7 +96,16 @@ describe('report', () => {
   after(() => folder.remove());
 
   it('holds the run in order', () => {
-    const order = ['The title', 'Metrics', 'Results', 'Parameters', 'Notebook', 'A section', 'Provenance'];
+    const order = [
+      'The title',
+      'Metrics',
+      'Measurements',
+      'Results',
+      'Parameters',
+      'Notebook',
+      'A section',
+      'Provenance',
+    ];
     const places = order.map((text) => html.indexOf(`>${text}</h`));
     assert.ok(places.every((place) => place > 0));
     assert.deepEqual(
@@ -106,6 +117,7 @@ describe('report', () => {
     assert.match(html, /<td[^>]*>epochs<\/td><td[^>]*>2<\/td><td[^>]*>overridden<\/td>/);
     assert.match(html, /→ <a href="#figure-2">Figure 2: bars<\/a>/);
     assert.match(html, /shapes10 \(sha256:1234\)/);
+    assert.match(html, /<td[^>]*>stepMs<\/td><td[^>]*>12\.5<\/td>/);
     assert.match(html, /tensorflow 2\.21\.0, cpu/);
   });
 
