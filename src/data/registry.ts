@@ -64,7 +64,7 @@ const SOURCES: readonly DatasetSource[] = [
   },
   {
     name: 'imagefolder',
-    about: 'imagefolder:PATH[?classes=a,b]: images in PATH/train/<class>/ and PATH/test/<class>/',
+    about: 'imagefolder:PATH[?classes=a,b&train=N&test=N]: images in PATH/train/<class>/ and PATH/test/<class>/',
     archives: [],
     open: openImageFolder,
   },
@@ -99,7 +99,8 @@ export function presentFiles(source: DatasetSource, root: string): string[] {
 }
 
 /**
- * Opens a data set: `cifar10`, `cifar100`, `cub200`, `shapes10`, `shapes100`, or `imagefolder:PATH[?classes=a,b]`.
+ * Opens a data set: `cifar10`, `cifar100`, `cub200`, `shapes10`, `shapes100`, or
+ * `imagefolder:PATH[?classes=a,b&train=N&test=N]`.
  *
  * @throws UsageError for an unknown name or parameter, DataError when its files are missing or damaged.
  */

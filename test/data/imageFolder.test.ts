@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import sharp from 'sharp';
-import { contentChecksum, decodeImage, openDataset, readImage } from '../../src/data/index.js';
+import {
+  contentChecksum,
+  type Dataset,
+  decodeImage,
+  openDataset,
+  readImage,
+  type Split,
+} from '../../src/data/index.js';
 import { DataError, UsageError } from '../../src/errors.js';
 import { randomImage, temporaryFolder, writeImageFolder } from './support.js';
 
@@ -33,6 +40,37 @@ describe('image folders', () => {
     );
     await assert.rejects(openDataset(`imagefolder:${root}?classes=dgo`, 'train'), /did you mean dog/);
     await assert.rejects(openDataset(`imagefolder:${root}?classes=dog,dog`, 'train'), UsageError);
+  });
+
+  it('take the first images of each class up to a limit', async () => {
+    const folder = temporaryFolder();
+    await writeImageFolder(folder, ['ant', 'cat', 'dog'], { train: 4, test: 2 });
+    for (const file of ['001.png', '002.png', '003.png']) rmSync(path.join(folder, 'train', 'ant', file));
+    const open = (parameters: string, split: Split = 'train') =>
+      openDataset(`imagefolder:${folder}${parameters}`, split);
+    const labelsOf = (dataset: Dataset) => Array.from({ length: dataset.length }, (_, i) => dataset.label(i));
+    assert.deepEqual(labelsOf(await open('?train=4')), [0, 1, 1, 2]);
+    // the one ant there is, and the others in turn
+    const most = await open('?train=6&test=3');
+    assert.deepEqual(labelsOf(most), [0, 1, 1, 1, 2, 2]);
+    assert.deepEqual((await most.image(4)).data, randomImage(8, 8, 8).data, "the dog's first image");
+    assert.deepEqual(labelsOf(await open('?train=6&test=3', 'test')), [0, 1, 2]);
+    assert.equal((await open('?train=100')).length, 9, 'a limit, not a demand');
+    const checksums = await Promise.all(
+      ['', '?train=4', '?train=6'].map(async (text) => (await open(text)).description),
+    );
+    assert.equal(new Set(checksums.map(({ checksum }) => checksum)).size, 3);
+    const again = await openDataset(most.description.spec, 'train');
+    assert.deepEqual(again.description, most.description);
+  });
+
+  it('refuse a limit that leaves a class without images', async () => {
+    await assert.rejects(
+      openDataset(`imagefolder:${root}?train=2`, 'train'),
+      /train must be a whole number from 3, got 2/,
+    );
+    await assert.rejects(openDataset(`imagefolder:${root}?train=many`, 'train'), UsageError);
+    await assert.rejects(openDataset(`imagefolder:${root}?limit=5`, 'train'), /takes classes, train, test/);
   });
 
   it('open again from their description, wherever the process is', async () => {

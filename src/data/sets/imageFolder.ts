@@ -4,35 +4,36 @@ import path from 'node:path';
 import { DataError, nearest, UsageError } from '../../errors.js';
 import { checksumOf, type Dataset, type Split } from '../dataset.js';
 import { readImage } from '../image.js';
-import { onlyParameters, type ParsedSpec } from '../spec.js';
+import { onlyParameters, type ParsedSpec, wholeParameter } from '../spec.js';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png']);
 
 /**
- * Opens `imagefolder:PATH[?classes=a,b,c]`. Classes are the folders below PATH/<split>, sorted by name, or those given,
- * in the order given; images are sorted by name. The checksum covers names and sizes of the files, not their bytes
- * (see `contentChecksum`).
+ * Opens `imagefolder:PATH[?classes=a,b,c&train=N&test=N]`. Classes are the folders below PATH/<split>, sorted by name, or
+ * those given, in the order given; images are sorted by name. `train` and `test` are limits: of a split with more images
+ * the first ones of each class are taken, as many of one class as of the next as far as they last. The checksum covers
+ * names and sizes of the files that are taken, not their bytes (see `contentChecksum`).
  *
- * @throws UsageError for a class that does not exist, DataError for a folder that is missing or empty.
+ * @throws UsageError for a class that does not exist, or a limit that leaves a class without images; DataError for a
+ * folder that is missing or empty.
  */
 export function openImageFolder(spec: string, parsed: ParsedSpec, split: Split, root: string): Dataset {
-  onlyParameters(spec, parsed, ['classes']);
+  onlyParameters(spec, parsed, ['classes', 'train', 'test']);
   if (!parsed.path) {
     throw new UsageError(`The data set ${JSON.stringify(spec)} names no folder; write imagefolder:PATH.`);
   }
   const folder = path.resolve(parsed.path);
   const classes = chosenClasses(spec, path.join(folder, split), parsed.parameters.get('classes'));
+  const found = classes.map((name) => imagesOf(path.join(folder, split, name)));
+  const counts = shares(
+    found.map(({ length }) => length),
+    wholeParameter(spec, parsed, split, Number.POSITIVE_INFINITY, classes.length),
+  );
   const files: string[] = [];
   const labels: number[] = [];
   const parts: string[] = [];
   for (const [label, name] of classes.entries()) {
-    const entries = readdirSync(path.join(folder, split, name))
-      .filter((entry) => EXTENSIONS.has(path.extname(entry).toLowerCase()))
-      .sort();
-    if (entries.length === 0) {
-      throw new DataError(`The folder ${path.join(folder, split, name)} holds no ${[...EXTENSIONS].join(', ')} files.`);
-    }
-    for (const entry of entries) {
+    for (const entry of found[label]!.slice(0, counts[label])) {
       const file = path.join(folder, split, name, entry);
       files.push(file);
       labels.push(label);
@@ -52,8 +53,31 @@ export function openImageFolder(spec: string, parsed: ParsedSpec, split: Split, 
 
 /** The spec with an absolute path, which means the same in every process. */
 function respelled(folder: string, parsed: ParsedSpec): string {
-  const classes = parsed.parameters.get('classes');
-  return `imagefolder:${folder}${classes === undefined ? '' : `?classes=${encodeURIComponent(classes)}`}`;
+  const parameters = [...parsed.parameters].map(([key, value]) => `${key}=${encodeURIComponent(value)}`);
+  return `imagefolder:${folder}${parameters.length > 0 ? `?${parameters.join('&')}` : ''}`;
+}
+
+function imagesOf(folder: string): string[] {
+  const entries = readdirSync(folder).filter((entry) => EXTENSIONS.has(path.extname(entry).toLowerCase()));
+  if (entries.length === 0) throw new DataError(`The folder ${folder} holds no ${[...EXTENSIONS].join(', ')} files.`);
+  return entries.sort();
+}
+
+/** How many of each of the `available` are taken where `limit` are wanted: one of each in turn, as long as they last. */
+function shares(available: readonly number[], limit: number): number[] {
+  const counts = available.map(() => 0);
+  let left = Math.min(
+    limit,
+    available.reduce((sum, count) => sum + count, 0),
+  );
+  while (left > 0) {
+    for (const [index, count] of available.entries()) {
+      if (left === 0 || counts[index] === count) continue;
+      counts[index]!++;
+      left--;
+    }
+  }
+  return counts;
 }
 
 function chosenClasses(spec: string, folder: string, wanted: string | undefined): string[] {
