@@ -3,6 +3,7 @@ export * from './checkpoint/index.js';
 export * from './data/index.js';
 export * from './engine/index.js';
 export * from './errors.js';
+export * from './experiments/index.js';
 export * from './hub/index.js';
 export * from './kernel/index.js';
 export * from './models/index.js';

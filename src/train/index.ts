@@ -34,7 +34,7 @@ export {
   scheduleSchemas,
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
-export { type EpochRecord, loadState, type Position, readPosition, START, saveState } from './state.js';
+export { type EpochRecord, epochSchema, loadState, type Position, readPosition, START, saveState } from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 export { type FitOptions, type FitResult, fit } from './trainer.js';
 export { copyOf } from './variables.js';

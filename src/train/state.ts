@@ -20,7 +20,8 @@ const figure = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 
-const epochSchema = z.object({
+/** An `EpochRecord` as files hold it. */
+export const epochSchema = z.object({
   epoch: z.number(),
   steps: z.number(),
   learningRate: z.number(),

@@ -1,0 +1,5 @@
+// Experiments: a backbone, a tuning method, a task and a budget, and the record of what came out.
+export { type Augmentation, type Budget, evaluationLoader, trainingLoader } from './budget.js';
+export { type FoundRecord, findRecords, type TransferRecord } from './record.js';
+export { type TrainingRun, trainSupervised } from './supervised.js';
+export { type Transfer, type TransferOptions, transfer, transferKey } from './transfer.js';
