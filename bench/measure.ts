@@ -1,4 +1,4 @@
-// Runs a row on both sides, interleaved: a round of ours, a round of the peer's, and so on, each in a process of its own.
+// Runs a row on all sides, interleaved: a round of ours, a round of each peer's, and so on, each in a process of its own.
 import { type ChildProcess, spawn } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
@@ -6,20 +6,41 @@ import readline from 'node:readline';
 import { VitlabError } from '../src/errors.js';
 import type { Row } from './rows.js';
 
+/** What one side measured. */
+export interface SideFigures {
+  /** Median milliseconds. */
+  ms: number;
+  /** The first run, with whatever it prepares. */
+  firstMs: number;
+  /** Largest resident memory of its process. */
+  peakMB: number;
+}
+
 export interface Measurement {
   name: string;
   /** Median milliseconds. */
   ours: number;
+  /** PyTorch, eager. */
   peer: number | null;
   /** How many times as fast as the peer; above 1 is faster. */
   ratio: number | null;
+  /** The same against torch.compile. */
+  compiled: number | null;
+  compiledRatio: number | null;
   /** Of the machine's matrix product in the same precision; null where the row has no count of operations. */
   fractionOfPeak: number | null;
   gflops: number | null;
+  /** Our time as a share of that of the row which trains the whole model, where that was measured too. */
+  ofWhole: number | null;
   firstMs: number;
   peerFirstMs: number | null;
+  compiledFirstMs: number | null;
   peakMB: number;
   peerPeakMB: number | null;
+  compiledPeakMB: number | null;
+  /** Where the first step is measured: milliseconds of an eager one, and megabytes of the graph. */
+  eagerMs?: number;
+  graphMB?: number;
   rounds: number;
 }
 
@@ -54,12 +75,45 @@ class Side {
   }
 }
 
-const start = (command: string, args: string[], cwd = process.cwd()): Side =>
-  new Side(spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] }));
+/** One side of a row, with the times that it measured so far. */
+class Contestant {
+  readonly times: number[] = [];
+  ready!: Ready;
+
+  private constructor(private readonly side: Side) {}
+
+  static start(command: string, args: string[], cwd = process.cwd()): Contestant {
+    return new Contestant(new Side(spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] })));
+  }
+
+  async prepare(row: Row, folder: string): Promise<void> {
+    this.ready = await this.side.ask<Ready>({ row, folder });
+  }
+
+  async round(): Promise<void> {
+    const rounds = Math.min(MAX_RUNS, Math.ceil(ROUND_MS / this.ready.secondMs));
+    this.times.push(...(await this.side.ask<{ ms: number[] }>({ rounds })).ms);
+  }
+
+  async figures(): Promise<SideFigures> {
+    const { peakBytes } = await this.side.ask<{ peakBytes: number }>({ end: true });
+    return { ms: median(this.times), firstMs: this.ready.firstMs, peakMB: peakBytes / 2 ** 20 };
+  }
+
+  stop(): void {
+    this.side.stop();
+  }
+}
+
+/** Short runs are repeated within a round, up to this long and this often. */
+const ROUND_MS = 250;
+const MAX_RUNS = 8;
 
 export interface MeasureOptions {
   /** A Python with torch and timm. */
   torch?: string;
+  /** Whether torch.compile is a peer too. */
+  compile: boolean;
   rounds: number;
   /** Where the images of data rows are. */
   folder: string;
@@ -67,52 +121,79 @@ export interface MeasureOptions {
 
 interface Ready {
   firstMs: number;
+  secondMs: number;
   flops?: number;
+  eagerMs?: number;
+  graphBytes?: number;
 }
 
-/** Measures one row. `peak`: operations a second of the matrix product in the row's precision. */
+/**
+ * Measures one row. `peak`: operations a second of the matrix product in the row's precision; `wholeMs`: our time for
+ * the row that trains the whole model.
+ */
 export async function measure(
   row: Row,
   options: MeasureOptions,
-  peak?: number,
+  { peak, wholeMs }: { peak?: number | undefined; wholeMs?: number | undefined } = {},
 ): Promise<Measurement & { flops: number }> {
   const { torch, rounds, folder } = options;
   // node looks for tsx from the folder that it works in
-  const ours = start(process.execPath, ['--import', 'tsx', path.join(__dirname, 'worker.ts')], __dirname);
-  const peer = torch ? start(torch, [path.join(__dirname, 'peer.py'), String(os.availableParallelism())]) : undefined;
+  const worker = ['--import', 'tsx', path.join(__dirname, 'worker.ts')];
+  const script = [path.join(__dirname, 'peer.py'), String(os.availableParallelism())];
+  const peers = row.kind === 'first' || !torch ? 0 : options.compile && 'model' in row ? 2 : 1;
+  const sides = [Contestant.start(process.execPath, worker, __dirname)];
+  if (peers > 0) sides.push(Contestant.start(torch!, script));
+  if (peers > 1) sides.push(Contestant.start(torch!, [...script, 'compile']));
   try {
-    const ready = await ours.ask<Ready>({ row, folder });
-    const peerReady = await peer?.ask<Ready>({ row, folder });
-    const times: number[] = [];
-    const peerTimes: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      times.push(...(await ours.ask<{ ms: number[] }>({ rounds: 1 })).ms);
-      if (peer) peerTimes.push(...(await peer.ask<{ ms: number[] }>({ rounds: 1 })).ms);
-    }
-    const { peakBytes } = await ours.ask<{ peakBytes: number }>({ end: true });
-    const peerPeak = await peer?.ask<{ peakBytes: number }>({ end: true });
-    const ms = median(times);
-    const peerMs = peer ? median(peerTimes) : null;
-    const flops = ready.flops ?? 0;
-    const speed = flops / ms / 1e6;
+    // one after the other, so that none is disturbed while its first run is timed
+    for (const side of sides) await side.prepare(row, folder);
+    for (let round = 0; round < rounds; round++) for (const side of sides) await side.round();
+    const figures: SideFigures[] = [];
+    for (const side of sides) figures.push(await side.figures());
+    const { flops = 0, eagerMs, graphBytes } = sides[0]!.ready;
     return {
-      name: row.name,
-      ours: round(ms, 2),
-      peer: peerMs === null ? null : round(peerMs, 2),
-      ratio: peerMs === null ? null : round(peerMs / ms, 3),
-      fractionOfPeak: peak && flops ? round((1e9 * speed) / peak, 3) : null,
-      gflops: flops ? round(speed, 1) : null,
-      firstMs: round(ready.firstMs, 0),
-      peerFirstMs: peerReady ? round(peerReady.firstMs, 0) : null,
-      peakMB: round(peakBytes / 2 ** 20, 0),
-      peerPeakMB: peerPeak ? round(peerPeak.peakBytes / 2 ** 20, 0) : null,
-      rounds,
+      ...inRow(row.name, figures, { flops, peak, wholeMs, rounds }),
+      ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),
+      ...(graphBytes === undefined ? {} : { graphMB: round(graphBytes / 2 ** 20, 2) }),
       flops,
     };
   } finally {
-    ours.stop();
-    peer?.stop();
+    for (const side of sides) side.stop();
   }
+}
+
+function inRow(
+  name: string,
+  [ours, peer, compiled]: readonly SideFigures[],
+  {
+    flops,
+    peak,
+    wholeMs,
+    rounds,
+  }: { flops: number; peak?: number | undefined; wholeMs?: number | undefined; rounds: number },
+): Measurement {
+  const { ms, firstMs, peakMB } = ours!;
+  const speed = flops / ms / 1e6;
+  const rounded = (value: number | undefined, digits: number) => (value === undefined ? null : round(value, digits));
+  const ratio = (other: SideFigures | undefined) => rounded(other && other.ms / ms, 3);
+  return {
+    name,
+    ours: round(ms, 2),
+    peer: rounded(peer?.ms, 2),
+    ratio: ratio(peer),
+    compiled: rounded(compiled?.ms, 2),
+    compiledRatio: ratio(compiled),
+    fractionOfPeak: peak && flops ? round((1e9 * speed) / peak, 3) : null,
+    gflops: flops ? round(speed, 1) : null,
+    ofWhole: rounded(wholeMs && ms / wholeMs, 3),
+    firstMs: round(firstMs, 0),
+    peerFirstMs: rounded(peer?.firstMs, 0),
+    compiledFirstMs: rounded(compiled?.firstMs, 0),
+    peakMB: round(peakMB, 0),
+    peerPeakMB: rounded(peer?.peakMB, 0),
+    compiledPeakMB: rounded(compiled?.peakMB, 0),
+    rounds,
+  };
 }
 
 function median(values: readonly number[]): number {

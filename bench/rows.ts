@@ -1,13 +1,37 @@
-// What is measured. A row says the work in numbers, so that both sides build it from the same description.
+// What is measured. A row says the work in numbers, so that all sides build it from the same description.
+
+/** A ViT as timm's `VisionTransformer` takes it, or a Swin as its `SwinTransformer` does. */
+export type Architecture =
+  | {
+      family: 'vit';
+      imgSize: number;
+      patchSize: number;
+      embedDim: number;
+      depth: number;
+      numHeads: number;
+      numClasses: number;
+    }
+  | { family: 'swin'; imgSize: number; embedDim: number; depths: number[]; numHeads: number[]; numClasses: number };
+
+/** How the model is tuned, in our names. Without, the whole model trains. */
+export type RowTuning =
+  | { method: 'adaptformer'; bottleneck: number; dropout: number }
+  | { method: 'mona'; inner: number; dropout: number }
+  | { method: 'vpt'; numTokens: number; deep: true }
+  | { method: 'lora'; r: number; alpha: number };
 
 export interface ModelRow {
-  kind: 'train' | 'infer';
+  /** `first`: what the first step costs, beside an eager one; has no peer. */
+  kind: 'train' | 'infer' | 'first';
   name: string;
-  /** A ViT as timm's `VisionTransformer` takes it. */
-  vit: { imgSize: number; patchSize: number; embedDim: number; depth: number; numHeads: number; numClasses: number };
+  model: Architecture;
+  tuning?: RowTuning;
+  optimizer: 'momentum' | 'adamw';
   batch: number;
   precision: 'fp32' | 'bf16';
-  quick?: boolean;
+  /** The name of the row that trains the whole of the same model. */
+  whole?: string;
+  quick: boolean;
 }
 
 export interface MatmulRow {
@@ -16,7 +40,7 @@ export interface MatmulRow {
   /** Rows, columns and inner size of a square product. */
   size: number;
   precision: 'fp32' | 'bf16';
-  quick?: boolean;
+  quick: boolean;
 }
 
 export interface DataRow {
@@ -26,31 +50,71 @@ export interface DataRow {
   images: number;
   side: number;
   batch: number;
-  quick?: boolean;
+  quick: boolean;
 }
 
 export type Row = ModelRow | MatmulRow | DataRow;
 
-const SHAPES = [
-  { label: 'ViT 192×4, 101 tokens', embedDim: 192, depth: 4, imgSize: 32, patchSize: 3, batch: 32, quick: true },
-  { label: 'ViT 768×2, 101 tokens', embedDim: 768, depth: 2, imgSize: 32, patchSize: 3, batch: 16, quick: true },
-  { label: 'ViT-Ti/16, 197 tokens', embedDim: 192, depth: 12, imgSize: 224, patchSize: 16, batch: 16, quick: false },
-  { label: 'ViT-B/16, 197 tokens', embedDim: 768, depth: 12, imgSize: 224, patchSize: 16, batch: 4, quick: false },
-] as const;
+interface Shape {
+  label: string;
+  model: Architecture;
+  batch: number;
+  optimizer: 'momentum' | 'adamw';
+  tunings: readonly RowTuning['method'][];
+  quick?: boolean;
+}
+
+const vit = (embedDim: number, depth: number, imgSize: number, patchSize: number): Architecture => ({
+  ...{ family: 'vit', imgSize, patchSize, embedDim, depth, numHeads: embedDim / 64, numClasses: 100 },
+});
+
+const SWIN_T: Architecture = {
+  ...{ family: 'swin', imgSize: 224, embedDim: 96, depths: [2, 2, 6, 2], numHeads: [3, 6, 12, 24], numClasses: 100 },
+};
+
+const ON_VIT = ['adaptformer', 'vpt', 'lora'] as const;
+
+const SHAPES: readonly Shape[] = [
+  {
+    ...{ label: 'ViT 192×4, 101 tokens', model: vit(192, 4, 32, 3), batch: 32 },
+    ...{ optimizer: 'momentum', tunings: [], quick: true },
+  },
+  {
+    ...{ label: 'ViT 768×2, 101 tokens', model: vit(768, 2, 32, 3), batch: 16 },
+    ...{ optimizer: 'momentum', tunings: [], quick: true },
+  },
+  { label: 'ViT-Ti, 101 tokens', model: vit(192, 12, 32, 3), batch: 32, optimizer: 'momentum', tunings: ON_VIT },
+  { label: 'ViT-Ti, 197 tokens', model: vit(192, 12, 224, 16), batch: 16, optimizer: 'momentum', tunings: ON_VIT },
+  { label: 'ViT-B, 101 tokens', model: vit(768, 12, 32, 3), batch: 8, optimizer: 'adamw', tunings: ON_VIT },
+  { label: 'ViT-B, 197 tokens', model: vit(768, 12, 224, 16), batch: 4, optimizer: 'adamw', tunings: ON_VIT },
+  { label: 'Swin-T', model: SWIN_T, batch: 8, optimizer: 'adamw', tunings: ['adaptformer', 'mona', 'vpt', 'lora'] },
+];
+
+const TUNINGS: Readonly<Record<RowTuning['method'], RowTuning>> = {
+  adaptformer: { method: 'adaptformer', bottleneck: 64, dropout: 0.1 },
+  mona: { method: 'mona', inner: 64, dropout: 0.1 },
+  vpt: { method: 'vpt', numTokens: 10, deep: true },
+  lora: { method: 'lora', r: 8, alpha: 16 },
+};
+
+const LABELS: Readonly<Record<RowTuning['method'], string>> = {
+  ...{ adaptformer: 'AdaptFormer', mona: 'Mona', vpt: 'VPT-deep', lora: 'LoRA' },
+};
 
 const PRECISIONS = ['fp32', 'bf16'] as const;
 
-const modelRows = (kind: 'train' | 'infer'): ModelRow[] =>
-  SHAPES.flatMap(({ label, embedDim, depth, imgSize, patchSize, batch, quick }) =>
-    PRECISIONS.map((precision) => ({
-      kind,
-      name: `${kind} ${label}, batch ${batch}, ${precision}`,
-      vit: { imgSize, patchSize, embedDim, depth, numHeads: embedDim / 64, numClasses: 100 },
-      batch,
-      precision,
-      quick,
-    })),
+function modelRows(kind: ModelRow['kind'], shapes = SHAPES): ModelRow[] {
+  return shapes.flatMap(({ label, model, batch, optimizer, tunings, quick = false }) =>
+    PRECISIONS.flatMap((precision) => {
+      const named = (what: string): string => `${kind} ${label}${what}, batch ${batch}, ${precision}`;
+      const whole: ModelRow = { kind, name: named(''), model, optimizer, batch, precision, quick };
+      const tuned = tunings.map((method) => ({
+        ...{ ...whole, name: named(`, ${LABELS[method]}`), tuning: TUNINGS[method], whole: whole.name, quick: false },
+      }));
+      return kind === 'train' ? [whole, ...tuned] : [whole];
+    }),
   );
+}
 
 /** The machine's matrix product, what every other figure is a fraction of. */
 export const MATMULS: readonly MatmulRow[] = PRECISIONS.map((precision) => ({
@@ -61,9 +125,10 @@ export const MATMULS: readonly MatmulRow[] = PRECISIONS.map((precision) => ({
   quick: true,
 }));
 
-export const SUITES: Readonly<Record<'train' | 'infer' | 'data', readonly Row[]>> = {
+export const SUITES: Readonly<Record<'train' | 'infer' | 'first' | 'data', readonly Row[]>> = {
   train: modelRows('train'),
   infer: modelRows('infer'),
+  first: modelRows('first').filter(({ precision }) => precision === 'fp32'),
   data: [
     { kind: 'data', name: 'data JPEG 32×32, crop, flip, normalise', images: 5000, side: 32, batch: 128, quick: true },
   ],

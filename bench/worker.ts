@@ -1,47 +1,63 @@
-// Our side of a benchmark row, in a process of its own. Speaks JSON lines: {row} → {ready, firstMs, flops};
+// Our side of a benchmark row, in a process of its own. Speaks JSON lines: {row} → {ready, firstMs, secondMs, flops};
 // {rounds} → {ms}; {end} → {peakBytes}. The peer, peer.py, speaks the same.
 import fs from 'node:fs';
 import readline from 'node:readline';
 import { DataLoader, openDataset, type TransformSpec } from '../src/data/index.js';
 import { Program, type StepInputs, startEngine, tf } from '../src/engine/index.js';
-import { VisionTransformer } from '../src/models/index.js';
+import { SwinTransformer, VisionTransformer } from '../src/models/index.js';
 import { summary } from '../src/nn/index.js';
 import { createOptimizer, evaluateStep, trainStep } from '../src/train/index.js';
-import type { DataRow, MatmulRow, ModelRow, Row } from './rows.js';
+import { applyTuning } from '../src/tuning/index.js';
+import type { Architecture, DataRow, MatmulRow, ModelRow, Row } from './rows.js';
 
 /** One unit of work, made ready. */
 interface Work {
   run(): Promise<void> | void;
-  /** Floating-point operations of one run, for the fraction of the peak. */
+  /** Floating-point operations of one run, for the fraction of the peak; 0 where they are not counted. */
   flops: number;
+  eagerMs?: number;
+  graphBytes?(): number;
 }
 
-function modelWork({ kind, vit, batch, precision }: ModelRow): Work {
-  const model = new VisionTransformer(vit).initialize(0);
-  const { imgSize, numClasses } = vit;
-  const forward = 2 * batch * summary(model, [1, imgSize, imgSize, 3]).multiplyAccumulates;
-  const program = new Program({ precision });
+const OPTIMIZERS = { momentum: { name: 'momentum', momentum: 0.9 }, adamw: { name: 'adamw' } } as const;
+
+function build({ family, ...config }: Architecture): VisionTransformer | SwinTransformer {
+  return family === 'vit' ? new VisionTransformer(config as object) : new SwinTransformer(config as object);
+}
+
+async function modelWork({ kind, model: architecture, tuning, optimizer, batch, precision }: ModelRow): Promise<Work> {
+  const model = build(architecture);
+  if (tuning) {
+    const { method, ...options } = tuning;
+    applyTuning(model, method, options);
+  }
+  model.initialize(0);
+  const { imgSize, numClasses } = architecture;
   const images = tf.randomNormal([batch, imgSize, imgSize, 3]);
   const labels = tf.randomUniform([batch], 0, numClasses, 'int32');
   const mask = tf.ones([batch]);
   const key = tf.tensor1d([0, 0], 'int32');
-  if (kind === 'infer') program.define('step', evaluateStep(model));
-  else
-    program.define(
-      'step',
-      trainStep(model, createOptimizer({ name: 'momentum', momentum: 0.9 }, model.trainableParameters())),
-    );
-  const inputs: StepInputs =
-    kind === 'infer' ? { images, labels, mask } : { images, labels, key, learningRate: 0.01, step: 1 };
-  return {
-    flops: kind === 'infer' ? forward : 3 * forward,
-    run: () => {
-      const outputs = program.run('step', inputs);
-      outputs['loss']!.dataSync();
-      tf.dispose(outputs);
-    },
+  const infers = kind === 'infer';
+  const step = infers
+    ? evaluateStep(model)
+    : trainStep(model, createOptimizer(OPTIMIZERS[optimizer], model.trainableParameters()));
+  const inputs: StepInputs = infers ? { images, labels, mask } : { images, labels, key, learningRate: 0.001, step: 1 };
+  const runOf = (program: Program) => (): void => {
+    const outputs = program.run('step', inputs);
+    outputs['loss']!.dataSync();
+    tf.dispose(outputs);
   };
+  const program = new Program({ precision }).define('step', step);
+  const flops = tuning ? 0 : (infers ? 1 : 3) * 2 * batch * multiplyAccumulates(model, imgSize);
+  const work = { flops, run: runOf(program) };
+  if (kind !== 'first') return work;
+  const eager = runOf(new Program({ mode: 'eager' }).define('step', step));
+  eager();
+  return { ...work, eagerMs: await timed(eager), graphBytes: () => program.size().bytes };
 }
+
+const multiplyAccumulates = (model: VisionTransformer | SwinTransformer, imgSize: number): number =>
+  summary(model, [1, imgSize, imgSize, 3]).multiplyAccumulates;
 
 function matmulWork({ size, precision }: MatmulRow): Work {
   const program = new Program({ precision });
@@ -110,8 +126,9 @@ async function serve(): Promise<void> {
     if (message.row) {
       work = await prepare(message.row, message.folder ?? '');
       const firstMs = await timed(work.run);
-      await work.run();
-      say({ ready: true, firstMs, flops: work.flops });
+      const secondMs = await timed(work.run);
+      const { flops, eagerMs, graphBytes } = work;
+      say({ ready: true, firstMs, secondMs, flops, eagerMs, graphBytes: graphBytes?.() });
     } else if (message.rounds) {
       const ms: number[] = [];
       for (let i = 0; i < message.rounds; i++) ms.push(await timed(work!.run));

@@ -5,12 +5,16 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import sharp from 'sharp';
 import { type Measurement, measure } from '../../bench/measure.js';
-import { type DataRow, MATMULS, SUITES } from '../../bench/rows.js';
+import { type DataRow, MATMULS, type Row, SUITES } from '../../bench/rows.js';
 import { openDataset } from '../data/index.js';
+import { UsageError } from '../errors.js';
+import { matches } from './glob.js';
 
 interface Flags {
   readonly suite: keyof typeof SUITES | 'all';
+  readonly only?: string;
   readonly torch?: string;
+  readonly compile: boolean;
   readonly quick?: boolean;
   readonly out?: string;
 }
@@ -21,36 +25,36 @@ const ROUNDS = { quick: 5, full: 9 };
 export function benchCommand(): Command {
   return new Command('bench')
     .description('measure this build against PyTorch on this machine, interleaved')
-    .addOption(
-      new Option('--suite <name>', 'what to measure').choices(['train', 'infer', 'data', 'all']).default('all'),
-    )
+    .addOption(new Option('--suite <name>', 'what to measure').choices([...Object.keys(SUITES), 'all']).default('all'))
+    .option('--only <glob>', 'rows whose names match, such as "*Swin-T*fp32"')
     .option('--torch <python>', 'a Python with torch, torchvision and timm (npm run bench:peers makes one)')
+    .option('--no-compile', 'leave torch.compile out')
     .option('--quick', 'fewer rows and rounds')
     .option('--out <file>', 'also write the rows and the machine to this JSON file')
     .action(run);
 }
 
-async function run({ suite, torch, quick = false, out }: Flags): Promise<void> {
+async function run({ suite, only, torch, compile, quick = false, out }: Flags): Promise<void> {
+  const rows = chosen(suite, quick, only);
   const load = os.loadavg()[0]!;
   if (load > 0.5)
     console.error(`The load of this machine is ${load.toFixed(1)}: figures of a busy machine say little.`);
-  const suites = suite === 'all' ? (['train', 'infer', 'data'] as const) : [suite];
-  const rows = suites.flatMap((name) => SUITES[name]).filter((row) => !quick || row.quick);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vitlab-bench-'));
-  const options = { rounds: quick ? ROUNDS.quick : ROUNDS.full, folder, ...(torch && { torch }) };
+  const options = { rounds: quick ? ROUNDS.quick : ROUNDS.full, compile, folder, ...(torch && { torch }) };
   const measured: Measurement[] = [];
   try {
     const peaks = new Map<string, number>();
-    const wanted = rows.some((row) => row.kind !== 'data') ? [...MATMULS, ...rows] : rows;
-    for (const row of wanted) {
+    const ours = new Map<string, number>();
+    const precisions = new Set(rows.flatMap((row) => ('model' in row ? [row.precision] : [])));
+    for (const row of [...MATMULS.filter(({ precision }) => precisions.has(precision)), ...rows]) {
       if (row.kind === 'data') await makeImages(row, folder);
-      const { flops, ...result } = await measure(
-        row,
-        options,
-        'precision' in row ? peaks.get(row.precision) : undefined,
-      );
+      const { flops, ...result } = await measure(row, options, {
+        peak: 'precision' in row ? peaks.get(row.precision) : undefined,
+        wholeMs: 'whole' in row && row.whole ? ours.get(row.whole) : undefined,
+      });
       if (row.kind === 'matmul')
         peaks.set(row.precision, (1e3 * flops) / Math.min(result.ours, result.peer ?? result.ours));
+      ours.set(row.name, result.ours);
       measured.push(result);
       console.log(JSON.stringify(result));
     }
@@ -58,6 +62,15 @@ async function run({ suite, torch, quick = false, out }: Flags): Promise<void> {
     fs.rmSync(folder, { recursive: true });
   }
   if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
+}
+
+function chosen(suite: Flags['suite'], quick: boolean, only: string | undefined): Row[] {
+  const suites = suite === 'all' ? Object.values(SUITES) : [SUITES[suite]];
+  const rows = suites.flat().filter((row) => (!quick || row.quick) && (only === undefined || matches(only, row.name)));
+  if (rows.length === 0) {
+    throw new UsageError(`No row${quick ? ' of the quick ones' : ''} of ${suite} matches ${only}.`);
+  }
+  return rows;
 }
 
 /** JPEG files in the layout of an image folder, drawn from the embedded data. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { type CheckResult, findCases, runCase } from '../parity/index.js';
+import { matches } from './glob.js';
 
 /** The `parity` command. */
 export function parityCommand(): Command {
@@ -54,14 +55,4 @@ function line(name: string, { passed, checks, worst, worstName, failures }: Chec
   if (passed) return `pass  ${name}  ${error}`;
   const more = failures.length > 3 ? `; and ${failures.length - 3} more` : '';
   return `FAIL  ${name}  ${error}: ${failures.slice(0, 3).join('; ').replace(/\s+/g, ' ')}${more}`;
-}
-
-/** Shell-like patterns: `*` and `?` stay within a folder, `**` does not. */
-function matches(glob: string, name: string): boolean {
-  const pattern = glob.replace(/\*\*|[*?]|[.+^${}()|[\]\\]/g, (part) => {
-    if (part === '**') return '.*';
-    if (part === '*') return '[^/]*';
-    return part === '?' ? '[^/]' : `\\${part}`;
-  });
-  return new RegExp(`^${pattern}$`).test(name);
 }
