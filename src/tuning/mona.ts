@@ -2,6 +2,7 @@
 // the MLP of every block. Names of parameters are the authors'.
 import { z } from 'zod';
 import { type Tensor, tf } from '../engine/index.js';
+import { ShapeError } from '../errors.js';
 import { isSequenceModel, type SequenceModel, type TransformerBlock } from '../models/index.js';
 import {
   Conv2d,
@@ -42,14 +43,21 @@ export class MonaOp extends Module {
     this.projector = new Conv2d(channels, channels, 1);
   }
 
+  /** The one kernel, `[C, 1, 7, 7]`. */
+  kernel(): Tensor {
+    const kernels = this.convolutions().map((layer) => framed(layer.weight.value, 7));
+    return tf.add(tf.div(tf.addN(kernels), 3), framed(tf.ones([1, 1, 1, 1]), 7));
+  }
+
   /** `[B, H, W, C]` → the same shape. */
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    const convolutions = [this.conv1, this.conv2, this.conv3];
-    const kernels = convolutions.map((layer) => framed(layer.weight.value, 7));
-    const kernel = tf.add(tf.div(tf.addN(kernels), 3), framed(tf.ones([1, 1, 1, 1]), 7));
-    const bias = tf.div(tf.addN(convolutions.map((layer) => layer.bias!.value as Tensor)), 3);
-    const mixed = conv2d(x, kernel, { stride: [1, 1], padding: [3, 3], groups: this.channels }, bias);
+    const bias = tf.div(tf.addN(this.convolutions().map((layer) => layer.bias!.value as Tensor)), 3);
+    const mixed = conv2d(x, this.kernel(), { stride: [1, 1], padding: [3, 3], groups: this.channels }, bias);
     return tf.add(mixed, this.projector.forward(mixed, context));
+  }
+
+  private convolutions(): Conv2d[] {
+    return [this.conv1, this.conv2, this.conv3];
   }
 }
 
@@ -106,7 +114,10 @@ export class Mona extends Module {
     this.layout = layout;
   }
 
-  /** A map `[B, H, W, C]`, or tokens `[B, N, C]` where there is a layout, → the same shape. */
+  /**
+   * A map `[B, H, W, C]`, or tokens `[B, N, C]` where there is a layout, → the same shape.
+   * @throws ShapeError where the layout is not that of the tokens, or tokens come without one
+   */
   override forward(x: Tensor, context?: ForwardContext): Tensor {
     const input = tf.add(tf.mul(this.norm.forward(x, context), this.gamma.value), tf.mul(x, this.gammax.value));
     const mixed = gelu(this.convolve(this.project1.forward(input, context), context));
@@ -114,9 +125,16 @@ export class Mona extends Module {
   }
 
   private convolve(x: Tensor, context?: ForwardContext): Tensor {
-    if (!this.layout) return this.adapterConv.forward(x, context);
+    if (!this.layout) {
+      if (x.rank !== 4) throw new ShapeError(`Mona takes a map [B, H, W, C] or needs a layout, got [${x.shape}].`);
+      return this.adapterConv.forward(x, context);
+    }
     const { prefix, grid } = this.layout();
     const [batch, count, channels] = x.shape as [number, number, number];
+    if (x.rank !== 3 || count !== prefix + grid[0] * grid[1]) {
+      const places = `${prefix} tokens and a map of ${grid.join(' × ')}`;
+      throw new ShapeError(`Mona is laid out for ${places}: [B, ${prefix + grid[0] * grid[1]}, C], got [${x.shape}].`);
+    }
     const map = tf.reshape(tf.slice(x, [0, prefix, 0]), [batch, ...grid, channels]);
     const tokens = tf.reshape(this.adapterConv.forward(map, context), [batch, count - prefix, channels]);
     return prefix === 0 ? tokens : tf.concat([tf.slice(x, [0, 0, 0], [batch, prefix, channels]), tokens], 1);

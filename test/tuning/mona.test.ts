@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, type Tensor, tf } from '../../src/engine/index.js';
+import { ShapeError } from '../../src/errors.js';
 import type { Module } from '../../src/nn/index.js';
 import { Mona, MonaOp, tune } from '../../src/tuning/index.js';
 import { batch, MODELS } from './models.js';
@@ -31,6 +32,19 @@ describe('MonaOp', () => {
     const mixed = tf.add(tf.div(tf.addN([a!, b!, c!]), 3), x);
     assertNear(op.forward(x), tf.add(mixed, op.projector.forward(mixed)));
   });
+
+  it('shows its one kernel: the mean of the three with a 1 in the centre', () => {
+    const op = new MonaOp(2);
+    shake(op);
+    const at = (layer: { weight: { value: Tensor } }, row: number, column: number): number =>
+      (layer.weight.value.arraySync() as number[][][][])[1]![0]![row]![column]!;
+    const kernel = (op.kernel().arraySync() as number[][][][])[1]![0]!;
+    assert.deepEqual(op.kernel().shape, [2, 1, 7, 7]);
+    const near = (got: number, expected: number) => assert.ok(Math.abs(got - expected) < 1e-6);
+    near(kernel[3]![3]!, 1 + (at(op.conv1, 1, 1) + at(op.conv2, 2, 2) + at(op.conv3, 3, 3)) / 3);
+    near(kernel[1]![3]!, (at(op.conv2, 0, 2) + at(op.conv3, 1, 3)) / 3);
+    near(kernel[0]![6]!, at(op.conv3, 0, 6) / 3);
+  });
 });
 
 describe('Mona', () => {
@@ -56,6 +70,13 @@ describe('Mona', () => {
     assertNear(first(mona.forward(x)), first(mona.forward(other)));
     const same = tf.concat([random([2, 1, 5], 9), tf.slice(x, [0, 1, 0])], 1);
     assertNear(tf.slice(mona.forward(x), [0, 1, 0]), tf.slice(mona.forward(same), [0, 1, 0]));
+  });
+
+  it('refuses tokens that are not those of its map', () => {
+    const inside = { inner: 8 };
+    const sequence = new Mona(5, { ...inside, layout: () => layout }).initialize(1);
+    assert.throws(() => sequence.forward(random([2, 6, 5])), /1 tokens and a map of 3 × 2: \[B, 7, C\], got \[2,6,8\]/);
+    assert.throws(() => new Mona(5, inside).initialize(1).forward(random([2, 7, 5])), ShapeError);
   });
 
   it('has two adapters of their own in every block', () => {
