@@ -1,4 +1,14 @@
 // Self-supervised pre-training: MoCo v3.
 export { type Encoder, Moco, type MocoOptions, type MocoStepOptions, mocoStep } from './moco.js';
 export { contrastiveLoss, mocoLoss } from './mocoLoss.js';
-export { linearProbe, type PretrainOptions, pretrain, type ViewSource } from './train.js';
+export {
+  type KnnMonitor,
+  type PretrainCurves,
+  type PretrainEpoch,
+  type PretrainOptions,
+  type PretrainResult,
+  type PretrainStep,
+  pretrain,
+  type ViewSource,
+} from './pretrain.js';
+export { linearProbe } from './probe.js';

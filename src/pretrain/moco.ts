@@ -1,11 +1,18 @@
 // MoCo v3, Chen et al. 2021 (arXiv:2104.02057): a base encoder with a predictor chases a slowly moving copy of itself.
 import { RandomKey, type Step, type Tensor, valueAndGradients } from '../engine/index.js';
 import { BatchNorm1d, ForwardContext, Linear, Module, Relu, Sequential } from '../nn/index.js';
-import { clipByGlobalNorm, copyOf, moveTowards, type Optimizer } from '../train/index.js';
+import {
+  clipByGlobalNorm,
+  copyOf,
+  type FeatureModel,
+  gradientNorms,
+  moveTowards,
+  type Optimizer,
+} from '../train/index.js';
 import { mocoLoss } from './mocoLoss.js';
 
-/** A vision transformer whose head is replaced by the projector. */
-export type Encoder = Module & { head: Module; readonly config: { readonly embedDim: number } };
+/** A model whose head is replaced by the projector. */
+export type Encoder = FeatureModel & { head: Module };
 
 export interface MocoOptions {
   /** Width of queries and keys. */
@@ -41,7 +48,7 @@ export class Moco extends Module {
     super();
     const encoder = (): Encoder => {
       const made = makeEncoder();
-      made.head = projection(3, made.config.embedDim, mlpDim, outDim);
+      made.head = projection(3, made.numFeatures, mlpDim, outDim);
       return made;
     };
     this.baseEncoder = encoder();
@@ -81,9 +88,14 @@ export class Moco extends Module {
   }
 }
 
+/** Before the path of a module, the name of the norm of its gradients. */
+export const GRAD_NORM = 'gradNorm/';
+
 export interface MocoStepOptions {
   /** Largest norm of all gradients together. */
   clipNorm?: number;
+  /** Modules by path (`base_encoder.blocks.0`) whose gradients are measured before they are clipped. */
+  gradNorms?: readonly string[];
   /** Is called with q1, q2, k1, k2 and what the encoders tap. */
   tap?: (name: string, value: Tensor) => void;
 }
@@ -91,9 +103,14 @@ export interface MocoStepOptions {
 /**
  * One update. First the momentum encoder moves, then it computes the keys, then the base encoder learns.
  * Inputs: view1 and view2 `[B, H, W, C]`; learningRate, step (1 for the first) and rate (1 - momentum), scalars; key
- * `[seed, step]` int32, needed only where the encoder drops something. Output: loss.
+ * `[seed, step]` int32, needed only where the encoder drops something. Outputs: loss, and `gradNorm/<path>` for each of
+ * `gradNorms`, see `gradientNorms`.
  */
-export function mocoStep(model: Moco, optimizer: Optimizer, { clipNorm, tap }: MocoStepOptions = {}): Step {
+export function mocoStep(
+  model: Moco,
+  optimizer: Optimizer,
+  { clipNorm, gradNorms = [], tap }: MocoStepOptions = {},
+): Step {
   const parameters = optimizer.parameters();
   return ({ view1, view2, learningRate, step, rate, key }) => {
     model.train();
@@ -114,8 +131,9 @@ export function mocoStep(model: Moco, optimizer: Optimizer, { clipNorm, tap }: M
       [...parameters.values()].map((parameter) => parameter.value),
     );
     const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]!]));
+    const norms = Object.entries(gradientNorms(model, named, gradNorms));
     const clipped = clipNorm === undefined ? named : clipByGlobalNorm(named, clipNorm).gradients;
     optimizer.apply(clipped, { learningRate: learningRate!, step: step! });
-    return { loss: value };
+    return { loss: value, ...Object.fromEntries(norms.map(([path, norm]) => [`${GRAD_NORM}${path}`, norm])) };
   };
 }

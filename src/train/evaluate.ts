@@ -90,7 +90,7 @@ function padded(batch: LabelledBatch, size: number): Record<'images' | 'labels' 
 }
 
 /** The images of a batch, filled up to `size` of them. */
-function paddedImages({ images, shape: [, ...rest] }: LabelledBatch, size: number): tf.Tensor {
+export function paddedImages({ images, shape: [, ...rest] }: LabelledBatch, size: number): tf.Tensor {
   return tf.tensor(filledUp(images, size * rest.reduce((a, b) => a * b, 1)), [size, ...rest]);
 }
 

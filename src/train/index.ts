@@ -4,9 +4,18 @@ export type { BatchSource, LabelledBatch } from './batches.js';
 export { classCounts, rarityWeights } from './classWeights.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
-export { type Evaluation, evaluate, predict } from './evaluate.js';
+export { breathe, type Evaluation, evaluate, predict } from './evaluate.js';
 export { EventWriter } from './events.js';
+export {
+  extractFeatures,
+  type FeatureModel,
+  type Features,
+  featuresStep,
+  runFeatures,
+} from './features.js';
+export { gradientNorms } from './gradientNorms.js';
 export { Interrupted, InterruptWatch } from './interrupt.js';
+export { type KnnOptions, knnAccuracy, knnPredict } from './knn.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
@@ -34,7 +43,16 @@ export {
   scheduleSchemas,
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
-export { type EpochRecord, epochSchema, loadState, type Position, readPosition, START, saveState } from './state.js';
+export {
+  type EpochRecord,
+  epochSchema,
+  loadState,
+  type Position,
+  readCurves,
+  readPosition,
+  START,
+  saveState,
+} from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 export { type FitOptions, type FitResult, fit } from './trainer.js';
 export { copyOf } from './variables.js';

@@ -68,6 +68,8 @@ export const START = (fingerprint: string): Position => ({
   history: [],
 });
 
+const CURVES = 'curves/';
+
 function stateTensors(model: Module, optimizer: Optimizer): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   for (const [name, tensor] of Object.entries(model.stateDict())) tensors.set(`model/${name}`, tensor);
@@ -75,9 +77,21 @@ function stateTensors(model: Module, optimizer: Optimizer): Map<string, Tensor> 
   return tensors;
 }
 
-/** Writes the state atomically. The eager variables must hold the current values. */
-export function saveState(file: string, model: Module, optimizer: Optimizer, position: Position): void {
+/** Numbers that grow with the run, one a step, by name. */
+export type Curves = Readonly<Record<string, ArrayLike<number>>>;
+
+/** Writes the state atomically, and the curves in float32. The eager variables must hold the current values. */
+export function saveState(
+  file: string,
+  model: Module,
+  optimizer: Optimizer,
+  position: Position,
+  curves: Curves = {},
+): void {
   const record: TensorRecord = {};
+  for (const [name, values] of Object.entries(curves)) {
+    record[`${CURVES}${name}`] = { dtype: 'float32', shape: [values.length], data: Float32Array.from(values) };
+  }
   for (const [name, tensor] of stateTensors(model, optimizer)) {
     record[name] = { dtype: 'float32', shape: tensor.shape, data: tensor.dataSync() as Float32Array };
   }
@@ -119,6 +133,12 @@ export function loadState(
   for (const [name, value] of Object.entries(parts('optimizer/'))) optimizer.slots.get(name)!.assign(value);
   tf.dispose(state);
   return position;
+}
+
+/** The curves of a state file, by name. */
+export function readCurves(file: string): Record<string, Float32Array> {
+  const curves = Object.entries(readSafetensors(file)).filter(([name]) => name.startsWith(CURVES));
+  return Object.fromEntries(curves.map(([name, data]) => [name.slice(CURVES.length), toFloat32(data)]));
 }
 
 /** Where the run of a state file stands. */

@@ -5,8 +5,8 @@ import { augmentations, DataLoader, openDataset } from '../../src/data/index.js'
 import { startEngine } from '../../src/engine/index.js';
 import { TrainingError } from '../../src/errors.js';
 import { createModel } from '../../src/models/index.js';
-import { type Encoder, linearProbe, Moco, pretrain } from '../../src/pretrain/index.js';
-import { type FitOptions, Interrupted } from '../../src/train/index.js';
+import { linearProbe, Moco, type PretrainEpoch, type PretrainStep, pretrain } from '../../src/pretrain/index.js';
+import { extractFeatures, type FitOptions, Interrupted, knnAccuracy, readPosition } from '../../src/train/index.js';
 import { tune } from '../../src/tuning/index.js';
 import { tempDir } from '../support/tempDir.js';
 import { quadrants } from '../support/toy.js';
@@ -16,8 +16,8 @@ before(() => startEngine('tensorflow'));
 const place = tempDir();
 const silent = { show: () => {}, finish: () => {} };
 const settings = { imgSize: 16, patchSize: 4, embedDim: 16, depth: 1, numHeads: 2, numClasses: 4 };
-const moco = (): Moco =>
-  new Moco(() => createModel('vit_nano_patch4_32', settings) as unknown as Encoder, {
+const moco = (rest: object = {}): Moco =>
+  new Moco(() => createModel('moco_vit_nano_patch4_32', { ...settings, ...rest }), {
     outDim: 8,
     mlpDim: 16,
     temperature: 0.2,
@@ -31,6 +31,16 @@ const twoViews = async () =>
     dropLast: true,
     workers: 0,
   });
+const labelled = async () => {
+  const transforms = augmentations.none({ size: 16 });
+  const [memory, queries] = await Promise.all(
+    (['train', 'test'] as const).map(async (split) => {
+      const set = await openDataset('shapes10?train=64&test=20', split);
+      return new DataLoader(set, { batchSize: 16, transforms, workers: 0 });
+    }),
+  );
+  return { memory: memory!, queries: queries! };
+};
 const run = async (model: Moco, rest: object = {}) =>
   pretrain({
     model,
@@ -48,29 +58,66 @@ describe('pretrain', () => {
   it('brings the loss down on the two pipelines of MoCo v3, and moves the momentum encoder', async () => {
     const model = moco();
     const start = [...model.momentumEncoder.stateDict()['patch_embed.proj.weight']!.dataSync()];
-    const losses = await run(model, { epochs: 8 });
+    const { history } = await run(model, { epochs: 8 });
+    const losses = history.map(({ loss }) => loss);
     assert.equal(losses.length, 8);
     assert.ok(losses.at(-1)! < losses[0]!, losses.join(' '));
     assert.notDeepEqual([...model.momentumEncoder.stateDict()['patch_embed.proj.weight']!.dataSync()], start);
   });
 
-  it('goes on after the last whole epoch and ends bit for bit the same', async () => {
+  it('goes on in the middle of an epoch and ends bit for bit the same', async () => {
     const whole = moco();
-    const expected = await run(whole);
+    const rest = { monitor: await labelled(), gradNorms: ['predictor'] };
+    const expected = await run(whole, rest);
     const checkpoint = place('moco.safetensors');
-    let shown = 0;
-    const stopping = {
-      show: () => {
-        if (++shown === 10) process.emit('SIGINT');
-      },
-      finish: () => {},
+    let updates = 0;
+    const onStep = () => {
+      if (++updates === 10) process.emit('SIGINT');
     };
-    await assert.rejects(run(moco(), { checkpoint, progress: stopping }), Interrupted);
-    assert.ok(fs.existsSync(checkpoint), 'two epochs were whole');
+    await assert.rejects(run(moco(), { ...rest, checkpoint, onStep }), Interrupted);
+    assert.equal(readPosition(checkpoint).batch, 2, 'two epochs of four batches were whole');
     const resumed = moco();
-    assert.deepEqual(await run(resumed, { checkpoint }), expected);
+    const result = await run(resumed, { ...rest, checkpoint });
+    assert.equal(result.resumed, true);
+    assert.deepEqual(result.curves, expected.curves);
+    const measured = ({ imagesPerSecond: _, ...record }: PretrainEpoch) => record;
+    assert.deepEqual(result.history.map(measured), expected.history.map(measured));
     assert.deepEqual(state(resumed), state(whole));
-    await assert.rejects(run(moco(), { checkpoint, epochs: 5 }), TrainingError);
+    await assert.rejects(run(moco(), { ...rest, checkpoint, epochs: 5 }), TrainingError);
+    await assert.rejects(run(moco(), { checkpoint }), TrainingError, 'a run that measures other things');
+  });
+
+  it('measures gradients by part, before they are clipped, and tells of each update', async () => {
+    const steps: PretrainStep[] = [];
+    const gradNorms = ['base_encoder.patch_embed', 'base_encoder.blocks.0', 'predictor'];
+    const logDir = place('events');
+    const rest = { epochs: 1, gradNorms, clipNorm: 1e-3, logDir, onStep: (step: PretrainStep) => steps.push(step) };
+    const { curves } = await run(moco({ stopGradConv1: true }), rest);
+    assert.deepEqual([curves.loss.length, steps.map(({ step }) => step)], [4, [1, 2, 3, 4]]);
+    assert.deepEqual(Object.keys(curves.gradNorms), gradNorms);
+    assert.deepEqual([...curves.gradNorms['base_encoder.patch_embed']!], [0, 0, 0, 0], 'frozen');
+    assert.ok(curves.gradNorms['predictor']!.every((norm) => norm > 1e-3));
+    steps.forEach((record, i) => {
+      assert.equal(record.loss, curves.loss[i]);
+      assert.equal(record.learningRate, curves.learningRate[i]);
+      assert.equal(record.gradNorms['predictor'], curves.gradNorms['predictor']![i]);
+    });
+    assert.deepEqual([curves.learningRate[0], curves.momentum[0]], [0, 0.99]);
+    assert.ok(curves.momentum[3]! > curves.momentum[2]!);
+    assert.equal(fs.readdirSync(logDir).length, 1);
+    await assert.rejects(run(moco(), { gradNorms: ['base_encoder.blocks.9'] }), /no module 'base_encoder.blocks.9'/);
+  });
+
+  it('watches the features of the base encoder by nearest neighbours', async () => {
+    const model = moco();
+    const monitor = await labelled();
+    const { history } = await run(model, { epochs: 2, monitor });
+    const [memory, queries] = [
+      await extractFeatures(model.baseEncoder, monitor.memory),
+      await extractFeatures(model.baseEncoder, monitor.queries),
+    ];
+    assert.equal(history[1]!.knnTop1, await knnAccuracy(memory, queries));
+    assert.equal((await run(moco(), { epochs: 1 })).history[0]!.knnTop1, undefined);
   });
 });
 
