@@ -34,8 +34,8 @@ export function transformsOf({
   return { train: [...resize, ...augmentations[augmentation](images)], test };
 }
 
-/** Shuffled, augmented batches, all of them full. */
-export function trainingLoader(set: Dataset, budget: Budget): DataLoader {
+/** Shuffled, augmented batches, all of them full, of all images or of those of `indices`. */
+export function trainingLoader(set: Dataset, budget: Budget, indices?: ArrayLike<number>): DataLoader {
   const { batchSize, seed } = budget;
   return new DataLoader(set, {
     batchSize,
@@ -43,6 +43,7 @@ export function trainingLoader(set: Dataset, budget: Budget): DataLoader {
     seed,
     shuffle: true,
     dropLast: true,
+    ...(indices && { indices }),
   });
 }
 

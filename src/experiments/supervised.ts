@@ -10,6 +10,8 @@ export interface TrainingRun {
   /** Trains what is trainable in it. */
   model: Module;
   train: Dataset;
+  /** Only these images of `train`, such as `imagesPerClass` chooses. */
+  indices?: ArrayLike<number>;
   /** Evaluated after every epoch; of the same classes as `train`. */
   test: Dataset;
   budget: Budget;
@@ -30,10 +32,10 @@ export const trainSupervised = (run: TrainingRun): Promise<FitResult> => trainFr
 
 /** The same with another name of the state file in `dir`. */
 export async function trainFrom(run: TrainingRun, stateFile: string): Promise<FitResult> {
-  const { model, train, test, budget, dir, label, progress, onEpoch } = run;
+  const { model, train, indices, test, budget, dir, label, progress, onEpoch } = run;
   sameClasses(train, test);
   const { batchSize: _, augmentation: __, images: ___, ...options } = budget;
-  const [training, evaluation] = [trainingLoader(train, budget), evaluationLoader(test, budget)];
+  const [training, evaluation] = [trainingLoader(train, budget, indices), evaluationLoader(test, budget)];
   try {
     return await fit({
       ...options,

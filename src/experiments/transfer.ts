@@ -147,7 +147,7 @@ function restore<N extends TuningName>({ build, weights, train, dir, budget }: T
 function decidedBy<N extends TuningName>(
   model: Module,
   tuning: Tuning,
-  { train, test, budget }: TransferOptions<N>,
+  { train, indices, test, budget }: TransferOptions<N>,
 ): TransferRecord['decidedBy'] {
   const { name, device, version } = currentEngine();
   const { augmentation: _, images: __, ...settings } = budget;
@@ -156,7 +156,7 @@ function decidedBy<N extends TuningName>(
     architecture: { model: model.constructor.name, config: (model as { config?: object }).config },
     start: startOf(model),
     tuning,
-    train: { name: train.name, batches: trainingLoader(train, budget).identity },
+    train: { name: train.name, batches: trainingLoader(train, budget, indices).identity },
     test: { name: test.name, batches: evaluationLoader(test, budget).identity },
     budget: {
       ...settings,

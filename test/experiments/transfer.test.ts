@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { type Dataset, openDataset } from '../../src/data/index.js';
+import { type Dataset, imagesPerClass, openDataset } from '../../src/data/index.js';
 import { startEngine, tf } from '../../src/engine/index.js';
 import { CheckpointError, UsageError } from '../../src/errors.js';
 import {
@@ -95,6 +95,16 @@ describe('transfer', () => {
     assert.equal(epochs, 4);
     assert.notEqual(other.key, first.key);
     assert.equal(findRecords([place('again')]).get(other.key)!.record.seed, 4);
+  });
+
+  it('trains on the chosen images alone, and tells them by its key', async () => {
+    const indices = imagesPerClass(train!, [4, 4, 4, 4, 4, 4, 4, 4, 1, 1]);
+    const epoch = { ...budget, epochs: 1 };
+    const chosen = await transfer(options('chosen', { indices, budget: epoch }));
+    assert.equal(chosen.history[0]!.steps, 2, '34 images make two batches of 16');
+    assert.notEqual(chosen.key, transferKey(options('chosen', { budget: epoch })));
+    const none = { indices: [64], budget: epoch };
+    await assert.rejects(transfer(options('none', none)), { name: 'UsageError', message: /there is no image 64/ });
   });
 
   it('goes on where it was stopped, and ends the same', async () => {
