@@ -23,6 +23,11 @@ const options = z.strictObject({
   /** Width of the prompts where they are projected to that of the tokens; only where all blocks have one width. */
   project: z.int().positive().optional(),
   dropout: z.number().min(0).lt(1).default(0),
+  /**
+   * `fresh` puts a new head in, which starts as the official code's does: normal with σ = √(2 / classes), far from 0 where
+   * there are few classes. `keep` goes on with the model's own.
+   */
+  head: z.enum(['fresh', 'keep']).default('fresh'),
 });
 
 type Options = z.output<typeof options>;
@@ -171,7 +176,8 @@ function widthsOf(blocks: readonly TransformerBlock[], { project }: Options, mod
 
 export const vpt = defineMethod({
   name: 'vpt',
-  description: 'Visual prompt tuning (arXiv:2203.12119), shallow or deep: prompts and a fresh head train.',
+  description:
+    'Visual prompt tuning (arXiv:2203.12119), shallow or deep: prompts and the head, a fresh one by default, train.',
   options,
   apply(model, options) {
     const name = model.constructor.name;
@@ -183,10 +189,12 @@ export const vpt = defineMethod({
       throw new UsageError(`Prompts need blocks on sequences, or on maps with attendWith; ${name} has neither.`);
     }
     attach(model, 'prompts', prompts);
-    replaceHead(model, ({ inFeatures, outFeatures }) => {
-      const weightInit = init.normal(Math.sqrt(2 / outFeatures));
-      return new Linear(inFeatures, outFeatures, { weightInit, biasInit: init.zeros });
-    });
+    if (options.head === 'fresh') {
+      replaceHead(model, ({ inFeatures, outFeatures }) => {
+        const weightInit = init.normal(Math.sqrt(2 / outFeatures));
+        return new Linear(inFeatures, outFeatures, { weightInit, biasInit: init.zeros });
+      });
+    }
     if (isSequenceModel(model)) promptSequence(model, prompts, options.numTokens);
     else promptMaps(model, prompts);
     trainOnly(model, (parameter) => parameter.startsWith('prompts.') || isHead(parameter));

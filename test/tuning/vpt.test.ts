@@ -104,6 +104,22 @@ describe('vpt', () => {
     model.dispose();
   });
 
+  it('puts a fresh head in, or goes on with the one that is there', () => {
+    const head = (options: TuningOptions<'vpt'>): number[] => {
+      const model = prompted('vit', options);
+      const values = [...model.stateDict()['head.weight']!.dataSync()];
+      assert.ok(model.trainableParameters().has('head.weight'));
+      model.dispose();
+      return values;
+    };
+    const own = [...MODELS['vit']!().initialize(1).stateDict()['head.weight']!.dataSync()];
+    assert.deepEqual(head({ head: 'keep' }), own);
+    const fresh = head({});
+    assert.notDeepEqual(fresh, own);
+    const std = Math.sqrt(fresh.reduce((sum, value) => sum + value * value, 0) / fresh.length);
+    assert.ok(std > 3 * Math.sqrt(own.reduce((sum, value) => sum + value * value, 0) / own.length));
+  });
+
   it('refuses a projection where widths differ, and tuning twice', () => {
     assert.throws(() => prompted('swin', { project: 4 }), { name: 'UsageError', message: /8, 16.*project/ });
     const model = prompted('vit');
