@@ -49,7 +49,7 @@ export function curvesFigure(curves: readonly Curve[], options: FigureOptions = 
     data,
     layout: {
       ...layout,
-      xaxis: { ...layout.xaxis, ...(countsFew(curves) && { dtick: 1 }) },
+      xaxis: { ...layout.xaxis, ...(!options.x?.log && countsFew(curves) && { dtick: 1 }) },
       showlegend: curves.length > 1,
       hovermode: 'x unified',
     },

@@ -88,6 +88,8 @@ describe('curves', () => {
   it('have a tick for each of a few whole numbers, and plotly decides otherwise', () => {
     const ticks = (x: number[]) => curvesFigure([{ name: 'a', x, y: x }]).layout.xaxis?.dtick;
     assert.deepEqual([ticks([1, 2, 3]), ticks([0.5, 1]), ticks([1, 100])], [1, undefined, undefined]);
+    const onLog = curvesFigure([{ name: 'a', x: [1, 5], y: [1, 5] }], { x: { log: true } });
+    assert.equal(onLog.layout.xaxis?.dtick, undefined, 'there it would be a tick a decade');
   });
 
   it('need as many x as y', () => {
