@@ -2,4 +2,5 @@
 export { type Augmentation, type Budget, evaluationLoader, trainingLoader } from './budget.js';
 export { type FoundRecord, findRecords, type TransferRecord } from './record.js';
 export { type TrainingRun, trainSupervised } from './supervised.js';
+export { exampleTiles, trainingTiles } from './tiles.js';
 export { type Transfer, type TransferOptions, transfer, transferKey } from './transfer.js';

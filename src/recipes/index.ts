@@ -7,7 +7,7 @@ export { junitXml } from './junit.js';
 export { type JupyterLab, startJupyterLab } from './jupyterLab.js';
 export { Lab, type LabOptions, openLab, type SeriesOptions } from './lab.js';
 export { writeText } from './notebook.js';
-export { type Json, type Parameters, parseAssignments } from './parameters.js';
+export { type Json, oneOf, type Parameters, parseAssignments } from './parameters.js';
 export { type Plan, planRuns, type RunRequest, readParams } from './plan.js';
 export { ROOT } from './provenance.js';
 export { exitCodeOf, type RunAllOptions, runAll } from './runAll.js';

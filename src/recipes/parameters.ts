@@ -8,6 +8,19 @@ export type { Json };
 export type ParameterType = 'number' | 'string' | 'boolean' | 'array' | 'object' | 'null';
 export type Parameters = Readonly<Record<string, Json>>;
 
+/**
+ * A parameter that is one of a few words, typed as such: `oneOf('precision', precision, ['fp32', 'bf16'])`.
+ * @throws UsageError for another word, with the nearest
+ */
+export function oneOf<const Word extends string>(name: string, value: string, words: readonly Word[]): Word {
+  const word = words.find((candidate) => candidate === value);
+  if (word !== undefined) return word;
+  const guess = nearest(value, words);
+  throw new UsageError(
+    `${name} is '${value}', but must be one of ${words.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
+  );
+}
+
 export interface Parameter {
   readonly name: string;
   readonly type: ParameterType;

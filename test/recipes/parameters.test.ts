@@ -6,6 +6,7 @@ import type { Notebook } from '../../src/recipes/notebook.js';
 import {
   declaredParameters,
   injectParameters,
+  oneOf,
   parseAssignments,
   resolveParameters,
 } from '../../src/recipes/parameters.js';
@@ -189,5 +190,17 @@ describe('injection', () => {
       [false, false, false, false],
     );
     assert.equal(twice.cells[2]!.source, '// Parameters\nepochs = 5;');
+  });
+});
+
+describe('oneOf', () => {
+  it('gives a word its type, and suggests the nearest for another', () => {
+    const precision: 'fp32' | 'bf16' = oneOf('precision', 'bf16', ['fp32', 'bf16']);
+    assert.equal(precision, 'bf16');
+    assert.throws(
+      () => oneOf('precision', 'bf-16', ['fp32', 'bf16']),
+      (error) =>
+        error instanceof UsageError && /precision is 'bf-16'.*fp32, bf16\. Did you mean bf16\?/.test(error.message),
+    );
   });
 });
