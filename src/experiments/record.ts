@@ -28,6 +28,10 @@ const recordSchema = z.object({
   stepMs: z.number(),
   /** Size of the file of what was trained: what has to be stored for the task. */
   checkpointBytes: z.number(),
+  /** Largest resident memory of the process that trained it, Node and engine included, where that did nothing else. */
+  peakMemoryBytes: z.number().optional(),
+  /** Processor and number of cores: what times and memory belong to. */
+  machine: z.string(),
   /** SHA-256 of `decidedBy`: equal keys mean equal results. */
   key: z.string(),
   /** Everything that decides the result, but for the code and the processor. */

@@ -1,9 +1,11 @@
 // One tuning method on one task: pre-trained weights under a new head, tuned, trained, evaluated, written down.
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { currentEngine } from '../engine/index.js';
 import { CheckpointError, few } from '../errors.js';
+import { peakMemoryOf } from '../memory.js';
 import type { Module, StateDict } from '../nn/index.js';
 import { parseOptimizer, parseSchedule } from '../train/index.js';
 import {
@@ -29,6 +31,8 @@ export interface TransferOptions<N extends TuningName = TuningName> extends Omit
   weights?: Readonly<StateDict> | undefined;
   method: N;
   options?: TuningOptions<N>;
+  /** True where this process does nothing else: then its peak memory is recorded (see `runJob`). */
+  ownProcess?: boolean;
 }
 
 /** A record, and the model that it is about. */
@@ -63,6 +67,7 @@ export async function transfer<N extends TuningName>(options: TransferOptions<N>
     const stateFile = `state-${key.slice(0, 12)}.safetensors`;
     const { history, stepMs } = await trainFrom({ label: name, ...options, model }, stateFile);
     const last = history.at(-1)!;
+    const peakMemoryBytes = options.ownProcess ? peakMemoryOf(process.pid) : undefined;
     const tuned = path.join(dir, TUNED_FILE);
     saveTuned(tuned, model, tuning);
     const record: TransferRecord = {
@@ -77,6 +82,8 @@ export async function transfer<N extends TuningName>(options: TransferOptions<N>
       // a process that found everything trained has measured none
       stepMs: Number.isFinite(stepMs) ? stepMs : (1000 * budget.batchSize) / last.imagesPerSecond,
       checkpointBytes: fs.statSync(tuned).size,
+      ...(peakMemoryBytes !== undefined && { peakMemoryBytes }),
+      machine: `${os.cpus()[0]?.model.trim() ?? 'unknown processor'}, ${os.availableParallelism()} cores`,
       key,
       decidedBy,
     };

@@ -90,13 +90,3 @@ function tensorflowWheel(): string | undefined {
     .map((entry) => /^tensorflow(?:_cpu)?-(.+)\.dist-info$/.exec(entry)?.[1])
     .find((version) => version !== undefined);
 }
-
-/** The largest resident memory of a process so far; undefined where the system does not tell (all but Linux). */
-export function peakMemoryOf(pid: number): number | undefined {
-  try {
-    const kilobytes = /^VmHWM:\s*(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
-  }
-}

@@ -2,12 +2,13 @@
 // moment: provenance.json says `running` until all else is written.
 import path from 'node:path';
 import { type ExecuteResult, Kernel, KernelDiedError, KernelTimeoutError } from '../kernel/index.js';
+import { peakMemoryOf } from '../memory.js';
 import { type Check, checkMetrics, rangeText } from './contract.js';
 import { ENV } from './lab.js';
 import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook, writeText } from './notebook.js';
 import type { Plan } from './plan.js';
 import { progressText } from './progress.js';
-import { newProvenance, peakMemoryOf } from './provenance.js';
+import { newProvenance } from './provenance.js';
 import { renderReport } from './report.js';
 import { clearRecorded, FILES, type Provenance, readRecorded, readRun, type Status } from './runFolder.js';
 
