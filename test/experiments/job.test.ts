@@ -77,7 +77,9 @@ describe('a job in a process of its own', () => {
     try {
       await assert.rejects(
         runJob(job('died')),
-        (error) => error instanceof TrainingError && /\(exit status 1: Error: Cannot find module .*none\.cjs/.test(error.message),
+        (error) =>
+          error instanceof TrainingError &&
+          /\(exit status 1: Error: Cannot find module .*none\.cjs/.test(error.message),
       );
     } finally {
       delete process.env['NODE_OPTIONS'];
