@@ -14,6 +14,8 @@ const SHUTDOWN_MS = 3000;
 /** How long a cell that took too long may take to answer its interrupt before the kernel is killed. */
 const INTERRUPT_MS = 15_000;
 const START_ATTEMPTS = 3;
+/** Node's timers hold no more; they would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export type KernelOptions = {
   /** Folder of the kernelspec; default the project's own. */
@@ -24,12 +26,17 @@ export type KernelOptions = {
   /** Where the connection file lies while the kernel runs (mode 0600). */
   connectionDir?: string;
   readyTimeoutMs?: number;
+  /** Ends the kernel while it starts; then `start` throws KernelDiedError. */
+  signal?: AbortSignal;
 };
 
 export type ExecuteOptions = {
   /** After this time the cell is interrupted and KernelTimeoutError thrown; default: no limit. */
   timeoutMs?: number;
-  /** Told of each output as it comes; of a stream only the new text, of an updated display the new content. */
+  /**
+   * Told of each output of the running cell as it comes; of a stream only the new text, of an updated display the new content. What it
+   * throws interrupts the cell, and `execute` throws it.
+   */
   onOutput?: (output: Output) => void;
 };
 
@@ -50,7 +57,7 @@ export class Kernel {
   readonly #wire: Wire;
   readonly #sockets: Sockets;
   readonly #pending = new Map<string, Pending>();
-  readonly #cells = new Map<string, { cell: CellOutputs; onOutput: ((output: Output) => void) | undefined }>();
+  readonly #cells = new Map<string, { cell: CellOutputs; tell: (output: Output) => void }>();
   readonly #displays = new Displays();
   #iopubSeen = false;
   #closing = false;
@@ -75,6 +82,9 @@ export class Kernel {
         control: new zmq.Dealer(dealerOptions),
         iopub: new zmq.Subscriber({ linger: 0, receiveHighWaterMark: 0 }),
       });
+      const stop = () => launched.kill();
+      options.signal?.addEventListener('abort', stop);
+      if (options.signal?.aborted) stop();
       try {
         await kernel.#join(options.readyTimeoutMs ?? READY_MS);
         return kernel;
@@ -83,6 +93,8 @@ export class Kernel {
         // Another process took a port between our choosing and the kernel's binding it.
         if (attempt < START_ATTEMPTS && /EADDRINUSE|Address already in use/.test(launched.stderr)) continue;
         throw error;
+      } finally {
+        options.signal?.removeEventListener('abort', stop);
       }
     }
   }
@@ -121,24 +133,43 @@ export class Kernel {
       allow_stdin: false,
       stop_on_error: false,
     };
-    const reply = this.#request('shell', 'execute_request', content, (id) => this.#cells.set(id, { cell, onOutput }));
+    let listening = true;
+    let onListenerError!: (error: unknown) => void;
+    const listenerError = new Promise<never>((_, reject) => {
+      onListenerError = reject;
+    });
+    const tell = (output: Output) => {
+      if (!listening) return;
+      try {
+        onOutput?.(output);
+      } catch (error) {
+        listening = false;
+        this.interrupt();
+        onListenerError(error);
+      }
+    };
+    const reply = this.#request('shell', 'execute_request', content, (id) => this.#cells.set(id, { cell, tell }));
     const { outputs } = cell;
     let timedOut = false;
     let timer: NodeJS.Timeout | undefined;
     if (timeoutMs !== undefined) {
-      timer = setTimeout(() => {
-        timedOut = true;
-        this.interrupt();
-        timer = setTimeout(() => this.#process.kill(), INTERRUPT_MS);
-      }, timeoutMs);
+      timer = setTimeout(
+        () => {
+          timedOut = true;
+          this.interrupt();
+          timer = setTimeout(() => this.#process.kill(), INTERRUPT_MS);
+        },
+        Math.min(timeoutMs, MAX_TIMER_MS),
+      );
     }
     try {
-      const message = await Promise.race([reply, this.#death(outputs)]);
+      const message = await Promise.race([reply, this.#death(outputs), listenerError]);
       if (timedOut) throw this.#timeout(timeoutMs!, outputs);
       return toResult(message, outputs);
     } catch (error) {
       throw timedOut && error instanceof KernelDiedError ? this.#timeout(timeoutMs!, outputs) : error;
     } finally {
+      listening = false;
       clearTimeout(timer);
     }
   }
@@ -197,7 +228,7 @@ export class Kernel {
     } else {
       const running = this.#cells.get(message.parentId);
       const output = running?.cell.take(message.type, message.content);
-      if (output) running?.onOutput?.(output);
+      if (output) running?.tell(output);
     }
   }
 

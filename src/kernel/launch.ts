@@ -7,7 +7,7 @@ import path from 'node:path';
 import { KernelError } from './errors.js';
 
 const LOOPBACK = '127.0.0.1';
-const MAX_STDERR = 4096;
+const MAX_STDERR = 16_384;
 const CHANNELS = ['shell', 'iopub', 'stdin', 'control', 'hb'] as const;
 type Channel = (typeof CHANNELS)[number];
 

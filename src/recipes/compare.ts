@@ -11,9 +11,9 @@ import {
   scatterFigure,
   type Table,
 } from '../plot/index.js';
-import { durationText } from './progress.js';
-import { memoryText } from './provenanceHtml.js';
-import { isAlive, type Metrics, type Run, type Series } from './runFolder.js';
+import { isClaimed } from './claim.js';
+import { durationText, memoryText } from './progress.js';
+import type { Metrics, Run, Series } from './runFolder.js';
 
 /** Runs that differ in nothing but their seed. */
 export interface Group {
@@ -178,8 +178,8 @@ function transposed({ columns, rows }: Table): Table {
   };
 }
 
-function statusWords({ provenance }: Run): string {
-  if (provenance.status === 'running' && !isAlive(provenance)) return 'stopped without an end';
+function statusWords({ dir, provenance }: Run): string {
+  if (provenance.status === 'running' && !isClaimed(dir)) return 'stopped without an end';
   return provenance.status === 'finished' && provenance.exitCode === 3 ? 'finished, out of range' : provenance.status;
 }
 

@@ -1,7 +1,7 @@
 // JUnit XML, as CI servers read it: a suite a run, a case a cell and a case an expected metric.
 import { escapeHtml } from '../plot/index.js';
 import { type Check, rangeText } from './contract.js';
-import { checkText, type Outcome } from './runner.js';
+import { checkText, type Outcome } from './outcome.js';
 
 interface Case {
   readonly name: string;

@@ -4,12 +4,13 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
+import { type Claim, claimRun } from './claim.js';
 import { type Contract, contractOf, PROFILES, type Profile } from './contract.js';
 import { stemOf } from './lab.js';
 import { type Notebook, readNotebook, withoutOutputs } from './notebook.js';
 import { declaredParameters, injectParameters, type Parameters, resolveParameters } from './parameters.js';
 import { ROOT } from './provenance.js';
-import { FILES, makeRunFolder, type Provenance, readRun } from './runFolder.js';
+import { FILES, makeRunFolder, type Provenance, readProvenance } from './runFolder.js';
 
 export interface RunRequest {
   readonly notebooks: readonly string[];
@@ -35,11 +36,19 @@ export interface Plan {
   readonly runDir: string;
   /** The run to go on with, or that is finished already. */
   readonly earlier: Provenance | undefined;
+  /** Native threads that the metrics to be met were made with; undefined where none are. */
+  readonly threads: number | undefined;
+  /** Held until the run is over. */
+  readonly claim: Claim;
 }
 
-type Draft = Omit<Plan, 'runDir' | 'earlier'> & { readonly file: string };
+/** What a run is to be, without its place. */
+type Draft = Pick<Plan, 'name' | 'notebookPath' | 'notebook' | 'contract' | 'profile' | 'parameters'>;
 
-/** A plan for each notebook, its run folder made. @throws UsageError where anything does not fit; then none is made. */
+/**
+ * A plan for each notebook, its run folder made and claimed.
+ * @throws UsageError where anything does not fit, or another process runs in a folder; then nothing stays claimed
+ */
 export function planRuns(request: RunRequest): readonly Plan[] {
   const { notebooks, out, resume = false } = request;
   const names = notebooks.map(stemOf);
@@ -49,20 +58,46 @@ export function planRuns(request: RunRequest): readonly Plan[] {
       `Two notebooks are called '${twin}', so their runs cannot share --out ${out}: run them apart.`,
     );
   }
-  const placed = notebooks.map((file) => {
-    const name = stemOf(file);
-    const chosen = out === undefined ? undefined : path.resolve(notebooks.length > 1 ? path.join(out, name) : out);
-    const earlierDir = resume ? (chosen ?? newestUnfinished(name)) : undefined;
-    const earlier = earlierDir && holdsRun(earlierDir) ? readRun(earlierDir).provenance : undefined;
-    if (chosen && !resume && holdsRun(chosen)) {
-      throw new UsageError(`${chosen} holds a run already: give another --out, or --resume to go on with that run.`);
-    }
-    return { draft: draftOf(file, request, earlier), dir: earlierDir ?? chosen, earlier };
-  });
-  return placed.map(({ draft: { file: _, ...draft }, dir, earlier }) => {
-    if (dir) fs.mkdirSync(dir, { recursive: true });
-    return { ...draft, runDir: dir ?? makeRunFolder(path.resolve('runs'), draft.name), earlier };
-  });
+  const claims = new Map<string, Claim>();
+  try {
+    const placed = notebooks.map((file) => {
+      const name = stemOf(file);
+      const chosen = out === undefined ? undefined : path.resolve(notebooks.length > 1 ? path.join(out, name) : out);
+      if (chosen && !resume) refuseRunIn(chosen);
+      const dir = resume ? (chosen ?? newestUnfinished(name)) : chosen;
+      if (!dir || !holdsRun(dir)) return { draft: draftOf(file, request, undefined), dir, earlier: undefined };
+      claims.set(dir, claimRun(dir));
+      const earlier = readProvenance(dir);
+      return { draft: draftOf(file, request, earlier), dir, earlier };
+    });
+    return placed.map(({ draft, dir, earlier }): Plan => {
+      const place = dir && claims.has(dir) ? { runDir: dir, claim: claims.get(dir)! } : placeOf(draft.name, dir);
+      claims.set(place.runDir, place.claim);
+      return { ...draft, ...place, earlier, threads: earlier?.threads ?? undefined };
+    });
+  } catch (error) {
+    for (const claim of claims.values()) claim.release();
+    throw error;
+  }
+}
+
+/** A claimed folder for a new run: `dir`, or a new one below `runs/`. @throws UsageError where a run is in it */
+export function placeOf(name: string, dir: string | undefined): Pick<Plan, 'runDir' | 'claim'> {
+  if (dir) fs.mkdirSync(dir, { recursive: true });
+  const runDir = dir ?? makeRunFolder(path.resolve('runs'), name);
+  const claim = claimRun(runDir);
+  try {
+    refuseRunIn(runDir);
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+  return { runDir, claim };
+}
+
+function refuseRunIn(dir: string): void {
+  if (!holdsRun(dir)) return;
+  throw new UsageError(`${dir} holds a run already: give another --out, or --resume to go on with that run.`);
 }
 
 function draftOf(file: string, request: RunRequest, earlier: Provenance | undefined): Draft {
@@ -77,7 +112,6 @@ function draftOf(file: string, request: RunRequest, earlier: Provenance | undefi
     throw new UsageError(`The run was started with profile ${earlier.profile}, so it cannot go on with ${profile}.`);
   }
   return {
-    file,
     name: stemOf(file),
     notebookPath: relativeToRoot(file),
     notebook: injectParameters(withoutOutputs(notebook), declared, parameters),
@@ -123,7 +157,7 @@ function newestUnfinished(name: string): string {
   const runs = candidates
     .filter((entry) => entry.startsWith(`${name}-`) && /^\d{8}-\d{6}(-\d+)?$/.test(entry.slice(name.length + 1)))
     .map((entry) => path.join(parent, entry))
-    .filter((dir) => holdsRun(dir) && readRun(dir).provenance.status !== 'finished')
+    .filter((dir) => holdsRun(dir) && readProvenance(dir).status !== 'finished')
     .sort((a, b) => fs.statSync(a).birthtimeMs - fs.statSync(b).birthtimeMs);
   const newest = runs.at(-1);
   if (newest) return newest;

@@ -1,8 +1,11 @@
-// What a running cell says, in one line for the terminal.
+// What a running cell says, in one line for the terminal, and quantities in words.
 import { stripVTControlCharacters } from 'node:util';
 import type { Output } from '../kernel/index.js';
 
-/** The last line of an output that says anything, without terminal codes; empty where there is none. */
+/** The bar of a training's progress line. */
+const BAR = / [━╌]+ /;
+
+/** The last line of an output that says anything, without terminal codes and bars; empty where there is none. */
 export function progressText(output: Output): string {
   if (output.output_type === 'stream') return lastLine(output.text);
   if (output.output_type === 'error') return '';
@@ -12,7 +15,15 @@ export function progressText(output: Output): string {
 
 function lastLine(text: string): string {
   const lines = stripVTControlCharacters(text).split(/[\r\n]+/);
-  return lines.findLast((line) => line.trim() !== '')?.trim() ?? '';
+  const last = lines.findLast((line) => line.trim() !== '') ?? '';
+  return last.replace(BAR, ' ').trim();
+}
+
+/** `text` in at most `width` characters: what is too much is left out before its end, where the time left stands. */
+export function shortenedTo(width: number, text: string): string {
+  if (text.length <= width) return text;
+  const tail = Math.floor((width - 1) / 3);
+  return `${text.slice(0, Math.max(0, width - 1 - tail))}…${text.slice(text.length - tail)}`;
 }
 
 /** `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
@@ -23,4 +34,9 @@ export function durationText(seconds: number): string {
   const two = (value: number) => String(value).padStart(2, '0');
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
+
+/** `512 MB`, `1.4 GB`. */
+export function memoryText(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

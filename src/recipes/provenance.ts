@@ -37,17 +37,22 @@ export function newProvenance(
     error: null,
     seed: seedOf(known.parameters),
     engine: null,
+    threads: threadsIn(process.env),
     data: [],
     weights: [],
     startedAt: new Date().toISOString(),
     finishedAt: null,
     seconds: null,
     peakMemoryBytes: null,
-    runnerPid: process.pid,
     kernelPid: null,
     earlierAttempts: [],
     ...known,
   };
+}
+
+/** Native threads that TensorFlow starts in this environment: TF_NUM_INTRAOP_THREADS, or one a core. */
+export function threadsIn(env: NodeJS.ProcessEnv): number {
+  return Number(env['TF_NUM_INTRAOP_THREADS']) || os.availableParallelism();
 }
 
 /** The parameter `seed` where it is a number. */

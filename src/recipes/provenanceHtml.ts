@@ -1,12 +1,24 @@
 // Where a run came from, as a list that people can read.
 import { escapeHtml } from '../plot/index.js';
-import { durationText } from './progress.js';
+import { durationText, memoryText } from './progress.js';
 import type { Provenance, Source } from './runFolder.js';
 
 /** A definition list of everything in provenance.json that the head of the report does not say. */
 export function provenanceHtml(provenance: Provenance): string {
-  const { git, engine, machine, seed, versions, data, weights, startedAt, finishedAt, seconds, earlierAttempts } =
-    provenance;
+  const {
+    git,
+    engine,
+    threads,
+    machine,
+    seed,
+    versions,
+    data,
+    weights,
+    startedAt,
+    finishedAt,
+    seconds,
+    earlierAttempts,
+  } = provenance;
   const rows: [string, string | undefined][] = [
     ['Code', git ? `${git.commit}${git.dirty ? ', with uncommitted changes' : ''}` : 'not in a git working tree'],
     ['Engine', engine ? `${engine.name} ${engine.version}, ${engine.device}` : 'not recorded'],
@@ -17,6 +29,7 @@ export function provenanceHtml(provenance: Provenance): string {
         .map((entry) => entry.join(' '))
         .join(', '),
     ],
+    ['Threads', threads === null ? undefined : `${threads} of TensorFlow in the kernel`],
     ['Seed', seed === null ? undefined : String(seed)],
     ['Data', sourcesText(data)],
     ['Weights', sourcesText(weights)],
@@ -37,9 +50,4 @@ export function provenanceHtml(provenance: Provenance): string {
 
 function sourcesText(sources: readonly Source[]): string | undefined {
   return sources.map(({ name, checksum }) => `${name} (${checksum})`).join(', ') || undefined;
-}
-
-/** `512 MB`, `1.4 GB`. */
-export function memoryText(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,4 +1,5 @@
 // The report of a run: one HTML page that stands for itself, also on a phone, in the dark and without a network.
+import { VitlabError } from '../errors.js';
 import { escapeHtml, formatNumber, type Table, tableHtml } from '../plot/index.js';
 import { type Check, type Contract, checkMetrics, rangeText } from './contract.js';
 import { markdownHtml } from './markdown.js';
@@ -8,6 +9,9 @@ import { durationText } from './progress.js';
 import { provenanceHtml } from './provenanceHtml.js';
 import { cellsHtml } from './reportCells.js';
 import { FILES, type Item, type Provenance, type Run, readJson } from './runFolder.js';
+
+/** A figure or a table. */
+type Kept = Exclude<Item, { kind: 'note' }>;
 
 /** The page for a run; `notebook` is the executed one. Reads the figures and tables of the run folder. */
 export function renderReport(run: Run, notebook: Notebook, contract: Contract): string {
@@ -124,16 +128,30 @@ function resultsHtml({ dir, records }: Run, addFigure: (figure: unknown) => numb
     const id = `${item.kind}-${number}`;
     const label = `${item.kind === 'figure' ? 'Figure' : 'Table'} ${number}`;
     links.set(`${item.kind} ${item.name}`, `<a href="#${id}">${label}: ${escapeHtml(item.name)}</a>`);
+    const content = readItem(dir, item);
+    if ('problem' in content) return `<p class="alert" id="${id}">${label}: ${escapeHtml(content.problem)}</p>`;
     if (item.kind === 'table') {
-      const table = readJson(dir, FILES.tables, `${item.name}.json`) as Table;
+      const table = content.json as Table;
       return `<div id="${id}">${scrolled(tableHtml(table, `${label}. ${item.caption || item.name}`))}</div>`;
     }
-    const index = addFigure(readJson(dir, FILES.figures, `${item.name}.json`));
+    const index = addFigure(content.json);
     return `<figure id="${id}">${plotSlot(index, item.alt)}
 <figcaption><b>${label}.</b> ${escapeHtml(item.alt)}</figcaption></figure>`;
   };
   const html = (records?.items ?? []).map(itemHtml).join('\n');
   return { html, linkTo: (kind: 'figure' | 'table', name: string) => links.get(`${kind} ${name}`) };
+}
+
+/** The file of a figure or table; what is wrong with it where it cannot be read. */
+function readItem(dir: string, { kind, name }: Kept): { json: unknown } | { problem: string } {
+  const folder = kind === 'figure' ? FILES.figures : FILES.tables;
+  try {
+    const json = readJson(dir, folder, `${name}.json`);
+    return json === undefined ? { problem: `${folder}/${name}.json is missing.` } : { json };
+  } catch (error) {
+    if (!(error instanceof VitlabError)) throw error;
+    return { problem: error.message };
+  }
 }
 
 function scrolled(html: string): string {

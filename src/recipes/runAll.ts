@@ -1,7 +1,10 @@
 // Several runs, a few at a time, with one status board and one way to stop them.
+import fs from 'node:fs';
+import { EXIT, type Outcome } from './outcome.js';
 import type { Plan } from './plan.js';
 import { durationText } from './progress.js';
-import { type Outcome, type RunLimits, Runner } from './runner.js';
+import { threadsIn } from './provenance.js';
+import { type RunLimits, Runner } from './runner.js';
 import { StatusBoard } from './statusBoard.js';
 
 export interface RunAllOptions extends RunLimits {
@@ -9,15 +12,14 @@ export interface RunAllOptions extends RunLimits {
   readonly jobs?: number;
 }
 
-/** Which exit status stands for several runs: the first of these that one of them has. */
-const SEVERITY = [130, 5, 4, 1, 3, 0] as const;
-
 /**
  * Runs all plans and prints how each ended. SIGINT and SIGTERM stop the runs after their running cell is interrupted, and
  * keep what there is; a second one ends the kernels at once. Runs that have not begun are left out of the result.
  */
 export async function runAll(plans: readonly Plan[], options: RunAllOptions = {}): Promise<readonly Outcome[]> {
   const { jobs = 1, ...limits } = options;
+  const together = Math.min(jobs, plans.length);
+  const threads = fairThreads(together);
   const board = new StatusBoard();
   const waiting = [...plans.entries()];
   const outcomes: (Outcome | undefined)[] = plans.map(() => undefined);
@@ -29,33 +31,53 @@ export async function runAll(plans: readonly Plan[], options: RunAllOptions = {}
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   const work = async () => {
-    for (let next = waiting.shift(); next && !stopped; next = waiting.shift()) {
-      const [index, plan] = next;
+    while (waiting.length > 0 && !stopped) {
+      const [index, plan] = waiting.shift()!;
       board.start(plan.runDir, plan.name);
-      const runner = new Runner(plan, limits, (progress) => board.update(plan.runDir, progress));
+      const runner = new Runner(plan, { threads, ...limits }, (progress) => board.update(plan.runDir, progress));
       active.add(runner);
-      try {
-        const outcome = await runner.run();
-        outcomes[index] = outcome;
-        board.done(plan.runDir, endText(outcome, plan));
-      } finally {
-        active.delete(runner);
-      }
+      const outcome = await runner.run().catch((error) => brokenOutcome(plan, error));
+      active.delete(runner);
+      outcomes[index] = outcome;
+      board.done(plan.runDir, endText(outcome, plan));
     }
   };
   try {
-    await Promise.all(Array.from({ length: Math.min(jobs, plans.length) }, work));
+    await Promise.all(Array.from({ length: together }, work));
   } finally {
     board.close();
     process.off('SIGINT', stop).off('SIGTERM', stop);
+    for (const [, plan] of waiting) giveUp(plan);
   }
   return outcomes.filter((outcome): outcome is Outcome => outcome !== undefined);
 }
 
-/** The exit status for all runs together; where fewer ended than were planned, they were interrupted. */
-export function exitCodeOf(outcomes: readonly Outcome[], planned = outcomes.length): number {
-  if (outcomes.length < planned) return SEVERITY[0];
-  return SEVERITY.find((code) => outcomes.some(({ exitCode }) => exitCode === code)) ?? 0;
+/** Threads of each of so many kernels: an equal share, unless the environment says how many. */
+export function fairThreads(kernels: number, env: NodeJS.ProcessEnv = process.env): number {
+  const all = threadsIn(env);
+  return env['TF_NUM_INTRAOP_THREADS'] ? all : Math.max(1, Math.floor(all / Math.max(1, kernels)));
+}
+
+/** A run that could not even leave its folder in order, such as on a full disk. */
+function brokenOutcome({ name, runDir }: Plan, error: unknown): Outcome {
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    name,
+    runDir,
+    status: 'failed',
+    exitCode: EXIT.failed,
+    error: message,
+    cells: [],
+    checks: [],
+    metrics: {},
+    seconds: 0,
+  };
+}
+
+/** Leaves nothing of a run that never began. */
+function giveUp({ claim, runDir }: Plan): void {
+  claim.release();
+  if (fs.readdirSync(runDir).length === 0) fs.rmdirSync(runDir);
 }
 
 function endText({ name, status, seconds, error, runDir, checks, cells }: Outcome, plan: Plan): string {

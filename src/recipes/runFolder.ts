@@ -18,7 +18,17 @@ export const FILES = {
 } as const;
 
 /** `interactive`: recorded from a notebook that a person runs, so that nobody knows whether it is done. */
-const STATUSES = ['running', 'finished', 'failed', 'interrupted', 'timeout', 'died', 'interactive'] as const;
+const STATUSES = [
+  'running',
+  'finished',
+  'failed',
+  'interrupted',
+  'timeout',
+  'hung',
+  'died',
+  'out-of-memory',
+  'interactive',
+] as const;
 export type Status = (typeof STATUSES)[number];
 
 const engineSchema = z.object({ name: z.string(), device: z.string(), version: z.string() });
@@ -72,6 +82,8 @@ const provenanceSchema = z.object({
   git: z.object({ commit: z.string(), dirty: z.boolean() }).nullable(),
   versions: z.record(z.string(), z.string()),
   engine: engineSchema.nullable(),
+  /** Native threads of TensorFlow in the kernel: their number decides the last bits of sums. */
+  threads: z.number().nullable().default(null),
   machine: z.object({ cpu: z.string(), cores: z.number(), memoryBytes: z.number(), platform: z.string() }),
   data: z.array(sourceSchema),
   weights: z.array(sourceSchema).default([]),
@@ -79,7 +91,6 @@ const provenanceSchema = z.object({
   finishedAt: z.string().nullable(),
   seconds: z.number().nullable(),
   peakMemoryBytes: z.number().nullable(),
-  runnerPid: z.number(),
   kernelPid: z.number().nullable(),
   earlierAttempts: z.array(attemptSchema),
 });
@@ -107,13 +118,16 @@ export interface Run {
 
 /** @throws VitlabError where `dir` holds no run or a damaged one. */
 export function readRun(dir: string): Run {
+  return { dir, provenance: readProvenance(dir), ...readRecorded(dir) };
+}
+
+/** @throws VitlabError where `dir` holds no run, or its provenance is damaged. */
+export function readProvenance(dir: string): Provenance {
   const provenance = readChecked(dir, FILES.provenance, provenanceSchema);
-  if (!provenance) {
-    throw new VitlabError(
-      `${dir} holds no run: there is no ${FILES.provenance}. Give a folder that 'vitlab run' has written.`,
-    );
-  }
-  return { dir, provenance, ...readRecorded(dir) };
+  if (provenance) return provenance;
+  throw new VitlabError(
+    `${dir} holds no run: there is no ${FILES.provenance}. Give a folder that 'vitlab run' has written.`,
+  );
 }
 
 /** What a notebook has recorded in the folder so far. */
@@ -125,10 +139,15 @@ export function readRecorded(dir: string): Pick<Run, 'metrics' | 'measurements' 
   };
 }
 
-/** Removes what a notebook has recorded; checkpoints stay. */
+/** Removes what a notebook has recorded, and what a killed process left half written; checkpoints stay. */
 export function clearRecorded(dir: string): void {
   for (const name of ['metrics', 'measurements', 'records', 'figures', 'tables', 'report'] as const) {
     fs.rmSync(path.join(dir, FILES[name]), { recursive: true, force: true });
+  }
+  for (const folder of [dir, path.join(dir, FILES.checkpoints)]) {
+    for (const entry of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+      if (/^\..*\.tmp$/.test(entry)) fs.rmSync(path.join(folder, entry));
+    }
   }
 }
 
@@ -151,17 +170,6 @@ function readChecked<T>(dir: string, name: string, schema: z.ZodType<T>): T | un
   throw new VitlabError(
     `${path.join(dir, name)} is not what vitlab writes: ${z.prettifyError(result.error).replace(/\s+/g, ' ')}`,
   );
-}
-
-/** False where the run says `running` but its runner is gone, such as after a power cut. */
-export function isAlive({ status, runnerPid }: Provenance): boolean {
-  if (status !== 'running') return false;
-  try {
-    process.kill(runnerPid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** `name-YYYYMMDD-HHMMSS` below `parent` (local time), with a number where that is taken; the folder is made. */

@@ -1,21 +1,28 @@
 // Runs one planned notebook in a fresh kernel, cell by cell, and leaves a run folder that tells the truth at every
 // moment: provenance.json says `running` until all else is written.
 import path from 'node:path';
-import { type ExecuteResult, Kernel, KernelDiedError, KernelTimeoutError } from '../kernel/index.js';
-import { peakMemoryOf } from '../memory.js';
-import { type Check, checkMetrics, rangeText } from './contract.js';
+import { VitlabError } from '../errors.js';
+import { type ExecuteResult, Kernel, KernelDiedError } from '../kernel/index.js';
+import { checkMetrics } from './contract.js';
+import { deathOf, saysOutOfMemory } from './kernelDeath.js';
+import { endOrphan, KernelWatch } from './kernelWatch.js';
 import { ENV } from './lab.js';
 import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook, writeText } from './notebook.js';
+import { type CellOutcome, checkText, EXIT, METRIC_EXIT, type Outcome } from './outcome.js';
 import type { Plan } from './plan.js';
 import { progressText } from './progress.js';
-import { newProvenance } from './provenance.js';
+import { newProvenance, threadsIn } from './provenance.js';
 import { renderReport } from './report.js';
-import { clearRecorded, FILES, type Provenance, readRecorded, readRun, type Status } from './runFolder.js';
+import { clearRecorded, FILES, type Provenance, type Run, readRecorded, type Status } from './runFolder.js';
 
 export interface RunLimits {
   /** For the whole run, the kernel's start included. */
   readonly timeoutMs?: number;
   readonly cellTimeoutMs?: number;
+  /** How long a cell may neither say nor compute anything; default ten minutes. See `StallWatch`. */
+  readonly stallMs?: number;
+  /** Native threads of the kernel; default as the environment says, or one a core. */
+  readonly threads?: number;
 }
 
 export interface Progress {
@@ -26,45 +33,17 @@ export interface Progress {
   readonly text: string;
 }
 
-export interface CellOutcome {
-  readonly label: string;
-  readonly status: 'ok' | 'failed' | 'skipped';
-  readonly seconds: number;
-  readonly error?: string;
-}
-
-export interface Outcome {
-  readonly name: string;
-  readonly runDir: string;
-  readonly status: Status;
-  readonly exitCode: number;
-  /** What went wrong, in one line. */
-  readonly error: string | null;
-  readonly cells: readonly CellOutcome[];
-  readonly checks: readonly Check[];
-  readonly seconds: number;
-}
-
-/** Exit status of a command by how its run ended. A finished run with a metric out of range gives METRIC_EXIT. */
-const EXIT: Readonly<Record<Status, number>> = {
-  finished: 0,
-  failed: 1,
-  timeout: 4,
-  died: 5,
-  interrupted: 130,
-  running: 1,
-  interactive: 0,
-};
-const METRIC_EXIT = 3;
-
 /** How long an interrupted cell may take to end before its kernel is killed. */
 const INTERRUPT_MS = 15_000;
-const MEMORY_SAMPLE_MS = 1000;
+const LOOK_MS = 500;
+const STALL_MS = 600_000;
 
 interface Ending {
   readonly status: Status;
   readonly error: string | null;
 }
+
+const FINISHED: Ending = { status: 'finished', error: null };
 
 /** One run. `interrupt` may be called at any time. */
 export class Runner {
@@ -74,9 +53,12 @@ export class Runner {
   readonly #notebook: Notebook;
   readonly #cells: CellOutcome[] = [];
   readonly #startedAt = new Date();
+  readonly #starting = new AbortController();
   #kernel: Kernel | undefined;
-  #interrupts = 0;
-  #peakMemory = 0;
+  #watch: KernelWatch | undefined;
+  #cell: { readonly number: number; readonly startedAt: number } | undefined;
+  /** Why the run is to end before its notebook does. */
+  #stop: Ending | undefined;
 
   constructor(plan: Plan, limits: RunLimits = {}, onProgress: (progress: Progress) => void = () => {}) {
     this.#plan = plan;
@@ -85,101 +67,86 @@ export class Runner {
     this.#notebook = structuredClone(plan.notebook);
   }
 
-  /** Runs to the end, whatever that is: a failed cell is an outcome, not an exception. */
+  /** Runs to the end, whatever that is: what goes wrong is an outcome, not an exception. */
   async run(): Promise<Outcome> {
-    const { earlier, runDir } = this.#plan;
-    if (earlier?.status === 'finished') return this.#alreadyFinished(earlier);
-    clearRecorded(runDir);
-    const provenance = this.#firstProvenance();
-    writeJson(path.join(runDir, FILES.provenance), provenance);
-    writeJson(path.join(runDir, FILES.metrics), {});
-    this.#writeNotebook();
-    const sampling = setInterval(() => this.#sampleMemory(), MEMORY_SAMPLE_MS);
-    let ending: Ending;
+    const { earlier, runDir, claim } = this.#plan;
     try {
-      ending = await this.#execute(provenance);
+      if (earlier?.status === 'finished') return this.#alreadyFinished(earlier);
+      if (earlier?.kernelPid) await endOrphan(earlier.kernelPid, runDir);
+      const provenance = this.#firstProvenance();
+      clearRecorded(runDir);
+      writeJson(path.join(runDir, FILES.provenance), provenance);
+      writeJson(path.join(runDir, FILES.metrics), {});
+      this.#writeNotebook();
+      return this.#conclude(provenance, await this.#execute(provenance));
     } finally {
-      clearInterval(sampling);
-      this.#sampleMemory();
-      await this.#kernel?.shutdown();
+      claim.release();
     }
-    this.#writeNotebook();
-    return this.#conclude(provenance, ending);
   }
 
   /** Stops the running cell, and the run after it; the second call ends the kernel at once. */
   interrupt(): void {
-    this.#interrupts++;
-    const kernel = this.#kernel;
-    if (!kernel) return;
-    if (this.#interrupts > 1) {
-      void kernel.kill();
-      return;
-    }
-    kernel.interrupt();
-    setTimeout(() => void kernel.kill(), INTERRUPT_MS).unref();
+    if (this.#stop) void this.#kernel?.kill();
+    const where = this.#cell ? `in cell ${this.#cell.number}` : 'while its kernel started';
+    this.#end({ status: 'interrupted', error: `Interrupted ${where}.` });
   }
 
+  /** Interrupts what runs; the first reason counts. */
+  #end(ending: Ending): void {
+    if (this.#stop) return;
+    this.#stop = ending;
+    this.#starting.abort();
+    const kernel = this.#kernel;
+    kernel?.interrupt();
+    setTimeout(() => void kernel?.kill(), INTERRUPT_MS).unref();
+  }
+
+  /** Runs the cells; ends the kernel whatever happens. */
   async #execute(provenance: Provenance): Promise<Ending> {
-    const { runDir, profile, parameters, earlier } = this.#plan;
-    const env = {
-      ...process.env,
-      // The kernel runs on this very node, whatever else the PATH offers.
-      PATH: [path.dirname(process.execPath), process.env['PATH']].join(path.delimiter),
-      [ENV.runDir]: runDir,
-      [ENV.profile]: profile,
-      [ENV.parameters]: JSON.stringify(parameters),
-      [ENV.resume]: earlier ? '1' : '0',
-    };
-    const code = this.#notebook.cells.filter((cell) => cell.cell_type === 'code' && cell.source.trim() !== '');
-    this.#onProgress({ cell: 0, cells: code.length, text: 'starting the kernel' });
+    const looking = setInterval(() => this.#look(), LOOK_MS);
     try {
-      this.#kernel = await Kernel.start({ env });
+      return await this.#runCells(provenance);
     } catch (error) {
-      return { status: 'died', error: `The kernel did not start: ${messageOf(error)}` };
+      return { status: 'failed', error: messageOf(error) };
+    } finally {
+      clearInterval(looking);
+      this.#watch?.look();
+      await this.#kernel?.shutdown();
     }
-    writeJson(path.join(runDir, FILES.provenance), { ...provenance, kernelPid: this.#kernel.pid ?? null });
-    let ending: Ending = { status: 'finished', error: null };
-    for (const [index, cell] of code.entries()) {
-      if (ending.status === 'finished' && this.#interrupts > 0) ending = this.#interrupted(index + 1);
-      if (ending.status === 'finished') {
-        ending = await this.#runCell(this.#kernel, cell, index + 1, code.length);
-      } else {
-        this.#cells.push({ label: labelOf(cell, index + 1), status: 'skipped', seconds: 0 });
-      }
+  }
+
+  async #runCells(provenance: Provenance): Promise<Ending> {
+    const cells = this.#notebook.cells.filter((cell) => cell.cell_type === 'code' && cell.source.trim() !== '');
+    this.#onProgress({ cell: 0, cells: cells.length, text: '' });
+    let kernel: Kernel;
+    try {
+      kernel = await Kernel.start({ env: this.#environment(provenance), signal: this.#starting.signal });
+    } catch (error) {
+      return this.#stop ?? { status: 'died', error: `The kernel did not start: ${messageOf(error)}` };
     }
-    return ending;
+    this.#kernel = kernel;
+    this.#watch = new KernelWatch(kernel.pid!, this.#limits.stallMs ?? STALL_MS);
+    writeJson(path.join(this.#plan.runDir, FILES.provenance), { ...provenance, kernelPid: kernel.pid });
+    let ending = this.#stop ?? FINISHED;
+    for (const [index, cell] of cells.entries()) {
+      if (ending.status === 'finished') ending = await this.#runCell(kernel, cell, index + 1, cells.length);
+      else this.#cells.push({ label: labelOf(cell, index + 1), status: 'skipped', seconds: 0 });
+    }
+    if (ending.status !== 'finished') return ending;
+    // Errors that escaped from the last cell, such as a rejection that nobody handles, fail the next one: an empty one.
+    const left = await this.#executeCell(kernel, '', cells.length, () => {});
+    return left.ending;
   }
 
   async #runCell(kernel: Kernel, cell: Cell, number: number, cells: number): Promise<Ending> {
-    const started = performance.now();
+    const startedAt = performance.now();
+    this.#cell = { number, startedAt };
     const say = (text: string) => this.#onProgress({ cell: number, cells, text });
     say('');
-    let result: Partial<ExecuteResult> = {};
-    let ending: Ending = { status: 'finished', error: null };
-    try {
-      const timeoutMs = this.#timeLeft();
-      if (timeoutMs !== undefined && timeoutMs <= 0) throw new KernelTimeoutError('No time was left for it.', []);
-      result = await kernel.execute(cell.source, {
-        ...(timeoutMs !== undefined && { timeoutMs }),
-        onOutput: (output) => {
-          const text = progressText(output);
-          if (text) say(text);
-        },
-      });
-      if (result.status !== 'ok') {
-        const { ename = 'Error', evalue = '' } = result.error ?? {};
-        ending = { status: 'failed', error: `Cell ${number} failed: ${ename}: ${firstLine(evalue)}` };
-      }
-    } catch (error) {
-      if (error instanceof KernelTimeoutError) ending = { status: 'timeout', error: this.#timeoutText(number) };
-      else if (error instanceof KernelDiedError) ending = { status: 'died', error: `Cell ${number}: ${error.message}` };
-      else throw error;
-      result = { outputs: error.outputs };
-    }
-    if (this.#interrupts > 0 && ending.status !== 'finished') ending = this.#interrupted(number);
-    if (ending.status === 'failed' && hasTag(cell, 'raises-exception')) ending = { status: 'finished', error: null };
-    const seconds = (performance.now() - started) / 1000;
+    const { result, ending: end } = await this.#executeCell(kernel, cell.source, number, say);
+    const meant = end.status === 'failed' && hasTag(cell, 'raises-exception');
+    const ending = meant ? FINISHED : end;
+    const seconds = (performance.now() - startedAt) / 1000;
     cell.outputs = (result.outputs ?? []) as Output[];
     cell.execution_count = result.executionCount ?? null;
     cell.metadata = { ...cell.metadata, vitlab: { seconds: Number(seconds.toFixed(3)) } };
@@ -193,29 +160,77 @@ export class Runner {
     return ending;
   }
 
-  #timeoutText(number: number): string {
-    const { timeoutMs, cellTimeoutMs } = this.#limits;
-    const wholeRun = timeoutMs !== undefined && Date.now() >= this.#startedAt.getTime() + timeoutMs;
-    const [what, limit] = wholeRun ? ['The run', timeoutMs] : ['The cell', cellTimeoutMs];
-    return `${what} took longer than ${(limit ?? 0) / 1000} s and was stopped in cell ${number}. Give it more time.`;
+  /** Runs code as cell `number`; tells how that ended, and `say`s the last line of what it says. */
+  async #executeCell(kernel: Kernel, source: string, number: number, say: (text: string) => void) {
+    const watch = this.#watch!;
+    watch.startCell();
+    const onOutput = (output: ExecuteResult['outputs'][number]) => {
+      watch.heard();
+      const text = progressText(output);
+      if (text) say(text);
+    };
+    try {
+      const result: Partial<ExecuteResult> = await kernel.execute(source, { onOutput });
+      return { result, ending: this.#endingOf(result, number) };
+    } catch (error) {
+      if (!(error instanceof KernelDiedError)) throw error;
+      const { status, error: how } = deathOf(error, watch.memory());
+      const result: Partial<ExecuteResult> = { outputs: error.outputs };
+      return { result, ending: this.#stop ?? { status, error: `Cell ${number}: ${how}` } };
+    }
   }
 
-  #interrupted(number: number): Ending {
-    return { status: 'interrupted', error: `Interrupted in cell ${number}.` };
+  #endingOf({ status, error }: Partial<ExecuteResult>, number: number): Ending {
+    if (status === 'ok') return FINISHED;
+    if (this.#stop) return this.#stop;
+    const { ename = 'Error', evalue = '', traceback = [] } = error ?? {};
+    const memory = saysOutOfMemory([evalue, ...traceback].join('\n'));
+    const what = `${ename}: ${firstLine(evalue)}`;
+    return memory
+      ? { status: 'out-of-memory', error: `Cell ${number} ran out of memory: ${what}` }
+      : { status: 'failed', error: `Cell ${number} failed: ${what}` };
   }
 
-  /** Milliseconds that the next cell may take. */
-  #timeLeft(): number | undefined {
+  #environment({ threads }: Provenance): NodeJS.ProcessEnv {
+    const { runDir, profile, parameters, earlier } = this.#plan;
+    return {
+      ...process.env,
+      // The kernel runs on this very node, whatever else the PATH offers.
+      PATH: [path.dirname(process.execPath), process.env['PATH']].join(path.delimiter),
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      [ENV.runDir]: runDir,
+      [ENV.profile]: profile,
+      [ENV.parameters]: JSON.stringify(parameters),
+      [ENV.resume]: earlier ? '1' : '0',
+    };
+  }
+
+  /** Ends what takes too long or hangs. */
+  #look(): void {
     const { timeoutMs, cellTimeoutMs } = this.#limits;
-    const limits = [cellTimeoutMs, timeoutMs && this.#startedAt.getTime() + timeoutMs - Date.now()];
-    const given = limits.filter((limit): limit is number => limit !== undefined);
-    return given.length ? Math.min(...given) : undefined;
+    const stalled = this.#watch?.look();
+    const where = this.#cell ? `in cell ${this.#cell.number}` : 'while its kernel started';
+    const late = (what: string, ms: number) =>
+      this.#end({
+        status: 'timeout',
+        error: `${what} took longer than ${ms / 1000} s and was stopped ${where}. Give it more time.`,
+      });
+    if (timeoutMs !== undefined && Date.now() - this.#startedAt.getTime() >= timeoutMs) late('The run', timeoutMs);
+    else if (cellTimeoutMs !== undefined && this.#cell && performance.now() - this.#cell.startedAt >= cellTimeoutMs) {
+      late('The cell', cellTimeoutMs);
+    } else if (stalled) {
+      this.#end({
+        status: 'hung',
+        error: `Cell ${this.#cell?.number} hangs: it ${stalled}. If that is work, give --stall-timeout more seconds.`,
+      });
+    }
   }
 
   /** Writes the report, then the final provenance: whoever reads `finished` finds all files. */
-  #conclude(provenance: Provenance, { status, error }: Ending): Outcome {
+  #conclude(provenance: Provenance, before: Ending): Outcome {
     const { runDir, contract, profile, name } = this.#plan;
-    const recorded = readRecorded(runDir);
+    const { recorded, ending } = this.#readBack(before);
+    const { status, error } = ending;
     const { metrics, records } = recorded;
     const checks = status === 'finished' ? checkMetrics(contract, profile, metrics) : [];
     const failed = checks.filter(({ passed }) => !passed);
@@ -230,61 +245,75 @@ export class Runner {
       weights: records?.weights ?? [],
       finishedAt: new Date().toISOString(),
       seconds: (Date.now() - this.#startedAt.getTime()) / 1000,
-      peakMemoryBytes: Math.max(this.#peakMemory, records?.peakMemoryBytes ?? 0) || null,
+      peakMemoryBytes: Math.max(this.#watch?.peakMemory ?? 0, records?.peakMemoryBytes ?? 0) || null,
       kernelPid: this.#kernel?.pid ?? null,
     };
-    const run = { dir: runDir, provenance: final, ...recorded };
-    writeText(path.join(runDir, FILES.report), renderReport(run, this.#notebook, contract));
-    writeJson(path.join(runDir, FILES.provenance), final);
+    const reported = this.#writeReport({ dir: runDir, provenance: final, ...recorded });
+    writeJson(path.join(runDir, FILES.provenance), reported);
+    const { seconds } = reported;
     return {
       name,
       runDir,
-      status,
-      exitCode,
-      error: final.error,
+      status: reported.status,
+      exitCode: reported.exitCode!,
+      error: reported.error,
       cells: this.#cells,
       checks,
-      seconds: final.seconds ?? 0,
+      metrics,
+      seconds: seconds!,
     };
+  }
+
+  /** The run's provenance; where its report cannot be written, the run has failed. */
+  #writeReport(run: Run): Provenance {
+    const { provenance } = run;
+    this.#writeNotebook();
+    try {
+      writeText(path.join(run.dir, FILES.report), renderReport(run, this.#notebook, this.#plan.contract));
+      return provenance;
+    } catch (error) {
+      const what = [provenance.error, `The report could not be written: ${messageOf(error)}`].filter(Boolean);
+      return { ...provenance, status: 'failed', exitCode: EXIT.failed, error: what.join(' ') };
+    }
+  }
+
+  /** What the notebook recorded; where that is damaged, the run has failed. */
+  #readBack(ending: Ending): { recorded: Omit<Run, 'dir' | 'provenance'>; ending: Ending } {
+    try {
+      return { recorded: readRecorded(this.#plan.runDir), ending };
+    } catch (error) {
+      if (!(error instanceof VitlabError)) throw error;
+      const recorded = { metrics: {}, measurements: {}, records: undefined };
+      return { recorded, ending: { status: 'failed', error: [ending.error, error.message].filter(Boolean).join(' ') } };
+    }
   }
 
   #alreadyFinished(earlier: Provenance): Outcome {
     const { name, runDir, contract, profile } = this.#plan;
-    const checks = checkMetrics(contract, profile, readRun(runDir).metrics);
+    const { metrics } = readRecorded(runDir);
+    const checks = checkMetrics(contract, profile, metrics);
     const { status, error, seconds } = earlier;
     const exitCode = earlier.exitCode ?? EXIT[status];
-    return { name, runDir, status, exitCode, error, cells: [], checks, seconds: seconds ?? 0 };
+    return { name, runDir, status, exitCode, error, cells: [], checks, metrics, seconds: seconds ?? 0 };
   }
 
   #firstProvenance(): Provenance {
-    const { earlier, notebookPath, profile, parameters } = this.#plan;
+    const { earlier, notebookPath, profile, parameters, threads } = this.#plan;
     const attempt = earlier && { status: earlier.status, startedAt: earlier.startedAt, seconds: earlier.seconds ?? 0 };
     return newProvenance({
       status: 'running',
       notebook: notebookPath,
       profile,
       parameters: { ...parameters },
+      threads: threads ?? this.#limits.threads ?? threadsIn(process.env),
       startedAt: this.#startedAt.toISOString(),
       earlierAttempts: attempt ? [...earlier.earlierAttempts, attempt] : [],
     });
   }
 
-  #sampleMemory(): void {
-    const pid = this.#kernel?.pid;
-    if (pid !== undefined) this.#peakMemory = Math.max(this.#peakMemory, peakMemoryOf(pid) ?? 0);
-  }
-
   #writeNotebook(): void {
     writeNotebook(path.join(this.#plan.runDir, FILES.notebook), this.#notebook);
   }
-}
-
-/** `accuracy is 0.1, but at least 0.4 was expected.` */
-export function checkText({ metric, expected, seen }: Check): string {
-  const range = rangeText(expected);
-  return seen === undefined
-    ? `${metric} was never recorded, but ${range} was expected.`
-    : `${metric} is ${seen}, but ${range} was expected.`;
 }
 
 function labelOf(cell: Cell, number: number): string {

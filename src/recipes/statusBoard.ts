@@ -1,5 +1,5 @@
 // Says how runs get on: one line a run that is redrawn on a terminal, plain lines elsewhere (logs, pipes).
-import { durationText } from './progress.js';
+import { durationText, shortenedTo } from './progress.js';
 import type { Progress } from './runner.js';
 
 const REDRAW_MS = 200;
@@ -72,7 +72,7 @@ export class StatusBoard {
     this.#erase();
     const width = (this.#out.columns || 80) - 1;
     for (const line of this.#lines.values()) {
-      this.#out.write(`${statusText(line.name, line.progress, elapsed(line)).slice(0, width)}\n`);
+      this.#out.write(`${shortenedTo(width, statusText(line.name, line.progress, elapsed(line)))}\n`);
     }
     this.#drawn = this.#lines.size;
     this.#drawnAt = Date.now();

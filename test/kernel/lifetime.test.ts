@@ -66,6 +66,28 @@ describe('a kernel', () => {
     assert.deepEqual(readdirSync(connectionDir), []);
   });
 
+  it('that is not wanted any more ends while it starts', async () => {
+    const connectionDir = place('unwanted');
+    mkdirSync(connectionDir);
+    const stop = new AbortController();
+    const starting = Kernel.start({ connectionDir, signal: stop.signal });
+    await until(() => readdirSync(connectionDir).length > 0, 'a kernel that starts');
+    stop.abort();
+    await assert.rejects(starting, (error: KernelDiedError) => error.signal === 'SIGKILL');
+    await assert.rejects(Kernel.start({ connectionDir, signal: AbortSignal.abort() }), KernelDiedError);
+    assert.deepEqual(readdirSync(connectionDir), []);
+  });
+
+  it('interrupts a cell whose listener throws, and lives on', () =>
+    withKernel({}, async (kernel) => {
+      const onOutput = () => {
+        throw new RangeError('no room for that');
+      };
+      const running = kernel.execute('console.log("begun"); await new Promise(() => {});', { onOutput });
+      await assert.rejects(running, { name: 'RangeError', message: 'no room for that' });
+      assert.equal(stream(await kernel.execute('console.log(1 + 1)')), '2\n');
+    }));
+
   it('is ended, with its file, when its client is killed', async () => {
     const connectionDir = place('orphan');
     mkdirSync(connectionDir);

@@ -94,7 +94,7 @@ describe('comparison', () => {
 
   it('handles runs that share nothing', () => {
     const other = writeRun(path.join(folder.dir, 'other'), { notebook: 'x.ipynb', status: 'failed', exitCode: 1 });
-    const dead = writeRun(path.join(folder.dir, 'dead'), { status: 'running', runnerPid: 2 ** 22 + 1, seconds: null });
+    const dead = writeRun(path.join(folder.dir, 'dead'), { status: 'running', seconds: null });
     const { table, figures } = compareRuns([other, dead, dirs[0]!].map(readRun));
     const status = table.rows.map((row) => row[table.columns.indexOf('status')]);
     assert.deepEqual(status, ['failed', 'stopped without an end', 'finished']);

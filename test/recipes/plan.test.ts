@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { isClaimed } from '../../src/recipes/claim.js';
 import { planRuns, readParams } from '../../src/recipes/plan.js';
 import { newProvenance } from '../../src/recipes/provenance.js';
 import type { Provenance } from '../../src/recipes/runFolder.js';
@@ -103,6 +104,7 @@ describe('planning', () => {
     const [plan] = planRuns({ notebooks: [notebook], out: 'old', resume: true });
     assert.deepEqual(plan!.parameters, { epochs: 5, seed: 1 });
     assert.deepEqual([plan!.profile, plan!.earlier!.status], ['quick', 'interrupted']);
+    plan!.claim.release();
     const again = planRuns({
       notebooks: [notebook],
       out: 'old',
@@ -111,12 +113,25 @@ describe('planning', () => {
       profile: 'quick',
     });
     assert.equal(again[0]!.runDir, path.resolve('old'));
+    again[0]!.claim.release();
     const change = { notebooks: [notebook], out: 'old', resume: true };
     assert.throws(
       () => planRuns({ ...change, texts: { epochs: '6' } }),
       /started with epochs = 5.*cannot go on with 6/,
     );
     assert.throws(() => planRuns({ ...change, profile: 'standard' }), /started with profile quick/);
+    assert.equal(isClaimed('old'), false);
+  });
+
+  it('refuses a folder in which a process runs', () => {
+    writeRun('old', { status: 'running' });
+    const [fresh] = planRuns({ notebooks: [notebook], out: 'new' });
+    assert.throws(() => planRuns({ notebooks: [notebook], out: 'new' }), { name: 'UsageError', message: /is in use/ });
+    assert.throws(() => planRuns({ notebooks: [notebook], out: 'new', resume: true }), /is in use/);
+    fresh!.claim.release();
+    const [resumed] = planRuns({ notebooks: [notebook], out: 'old', resume: true });
+    assert.throws(() => planRuns({ notebooks: [notebook], resume: true, out: 'old' }), /process \d+ runs in it/);
+    resumed!.claim.release();
   });
 
   it('resumes the newest unfinished run where no folder is named', () => {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { junitXml } from '../../src/recipes/junit.js';
-import { durationText, progressText } from '../../src/recipes/progress.js';
-import { exitCodeOf } from '../../src/recipes/runAll.js';
-import type { Outcome } from '../../src/recipes/runner.js';
+import { exitCodeOf, type Outcome } from '../../src/recipes/outcome.js';
+import { durationText, progressText, shortenedTo } from '../../src/recipes/progress.js';
+import { fairThreads } from '../../src/recipes/runAll.js';
 import { StatusBoard } from '../../src/recipes/statusBoard.js';
+import { markdownSummary } from '../../src/recipes/summary.js';
 
 const outcome = (changes: Partial<Outcome>): Outcome => ({
   name: 'recipe',
@@ -16,6 +17,7 @@ const outcome = (changes: Partial<Outcome>): Outcome => ({
   error: null,
   cells: [{ label: 'cell 1: a', status: 'ok', seconds: 1.5 }],
   checks: [],
+  metrics: {},
   seconds: 2,
   ...changes,
 });
@@ -77,6 +79,23 @@ describe('words', () => {
       'loss 1',
     );
     assert.equal(progressText({ output_type: 'error', ename: 'E', evalue: '', traceback: [] }), '');
+    const line = 'training: epoch 2/4 ━━━╌╌╌ 3/10 · loss 1.234 · 120 img/s · 0:35 left';
+    assert.equal(stream(line), 'training: epoch 2/4 3/10 · loss 1.234 · 120 img/s · 0:35 left');
+  });
+
+  it('shortens a line before its end, where the time left stands', () => {
+    assert.equal(shortenedTo(20, 'short'), 'short');
+    const line = shortenedTo(30, 'recipe: cell 2 of 9, 12 s, epoch 2/4 3/10 · loss 1.234 · 0:35 left');
+    assert.equal(line.length, 30);
+    assert.match(line, /^recipe: cell 2 of 9,….*0:35 left$/);
+  });
+
+  it('gives kernels a fair share of the threads, unless the environment says how many', () => {
+    const env = { TF_NUM_INTRAOP_THREADS: '8' };
+    assert.deepEqual([fairThreads(1, env), fairThreads(4, env)], [8, 8]);
+    const cores = fairThreads(1, {});
+    assert.deepEqual([fairThreads(cores, {}), fairThreads(2 * cores, {})], [1, 1]);
+    assert.equal(fairThreads(2, {}), Math.max(1, Math.floor(cores / 2)));
   });
 
   it('lets the worst run decide the exit status', () => {
@@ -130,5 +149,39 @@ describe('JUnit', () => {
   it('is never green for a run that did not come to its cells', () => {
     const xml = junitXml([outcome({ status: 'died', exitCode: 5, error: 'no kernel', cells: [] })]);
     assert.match(xml, /tests="1" failures="1"[\s\S]*<failure message="no kernel">/);
+  });
+});
+
+describe('the summary for CI', () => {
+  const good = outcome({
+    name: 'good',
+    metrics: { top1: 0.5, loss: 2 },
+    checks: [{ metric: 'top1', expected: { min: 0.4 }, seen: 0.5, passed: true }],
+  });
+
+  it('is a table of runs, and one of metrics for each', () => {
+    const text = markdownSummary([good]);
+    assert.match(text, /^## vitlab: 1 of 1 run passed\n/);
+    assert.match(text, /\| ✅ \| good \| finished \| 1 of 1 \| 2\.0 s \| `\/runs\/recipe` \|/);
+    assert.match(text, /### good\n\n[\s\S]*\| ✅ \| top1 \| 0\.5 \| at least 0\.4 \|\n\| {2}\| loss \| 2 \| – \|/);
+    assert.match(text, /\| {2}\| loss \| 2 \| – \|/);
+  });
+
+  it('tells failures, runs that never began, and stays Markdown whatever they say', () => {
+    const failed = outcome({
+      name: 'a|b <i>',
+      status: 'failed',
+      exitCode: 1,
+      error: 'Cell 1 failed',
+      cells: [
+        { label: 'cell 1: x', status: 'failed', seconds: 1, error: 'Error: ```\n\u001b[31mred\u001b[0m\n</details>' },
+      ],
+      checks: [{ metric: 'top1', expected: { max: 1 }, seen: undefined, passed: false }],
+    });
+    const text = markdownSummary([good, failed], 3);
+    assert.match(text, /^## vitlab: 1 of 3 runs passed/);
+    assert.match(text, /\| ❌ \| a\\\|b &lt;i> \| failed \| 0 of 1 \|/);
+    assert.match(text, /\| ❌ \| top1 \| not recorded \| at most 1 \|/);
+    assert.match(text, /````text\ncell 1: x\nError: ```\nred\n<\/details>\n````/);
   });
 });

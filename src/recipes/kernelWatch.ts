@@ -1,0 +1,70 @@
+// Looks after a kernel while it works: its memory, and whether its cell hangs.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MemorySample } from './kernelDeath.js';
+import { ENV } from './lab.js';
+import { environmentOf, groupCpuSeconds, memoryLimit, memoryOf, oomKills } from './procfs.js';
+import { StallWatch } from './stallWatch.js';
+
+/** A kernel whose client was killed ends by itself within a few seconds. */
+const ORPHAN_MS = 10_000;
+/** Looking at processor times means reading about every process. */
+const STALL_LOOK_MS = 5000;
+
+/** Watches one kernel; `look` is to be called every second or so. */
+export class KernelWatch {
+  readonly #pid: number;
+  readonly #stallMs: number;
+  #stall: StallWatch | undefined;
+  #stallLookedAt = 0;
+  #used = 0;
+  #oomKills = oomKills();
+  /** Most resident memory so far, in bytes. */
+  peakMemory = 0;
+
+  constructor(pid: number, stallMs: number) {
+    this.#pid = pid;
+    this.#stallMs = stallMs;
+  }
+
+  /** A cell begins. */
+  startCell(): void {
+    this.#stall = new StallWatch({ stallMs: this.#stallMs, cpuSeconds: () => groupCpuSeconds(this.#pid) });
+  }
+
+  heard(): void {
+    this.#stall?.heard();
+  }
+
+  /** Why the running cell is taken as hung, or undefined. */
+  look(): string | undefined {
+    const memory = memoryOf(this.#pid);
+    if (memory) {
+      this.#used = memory.now;
+      this.peakMemory = Math.max(this.peakMemory, memory.peak);
+      this.#oomKills = oomKills();
+    }
+    const now = performance.now();
+    if (now - this.#stallLookedAt < Math.min(STALL_LOOK_MS, this.#stallMs / 2)) return undefined;
+    this.#stallLookedAt = now;
+    return this.#stall?.look();
+  }
+
+  /** What is known of memory, for a kernel that has just died. */
+  memory(): MemorySample {
+    return {
+      used: this.#used,
+      limit: memoryLimit(),
+      oomKillsBefore: this.#oomKills,
+      oomKillsNow: oomKills(),
+    };
+  }
+}
+
+/** Waits until the kernel of a killed run has ended, which may still write in the run folder; ends one that stays. */
+export async function endOrphan(pid: number, runDir: string): Promise<void> {
+  const lives = () => environmentOf(pid, ENV.runDir) === runDir;
+  for (const end = Date.now() + ORPHAN_MS; lives() && Date.now() < end; ) await sleep(100);
+  if (!lives()) return;
+  process.kill(-pid, 'SIGKILL');
+  while (lives()) await sleep(100);
+}

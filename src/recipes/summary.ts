@@ -1,0 +1,67 @@
+// The runs as a Markdown page, such as GitHub shows for a step of a workflow.
+import { rangeText } from './contract.js';
+import type { Outcome } from './outcome.js';
+import { durationText } from './progress.js';
+
+/** A table of the runs; below it their metrics, and what went wrong. */
+export function markdownSummary(outcomes: readonly Outcome[], planned = outcomes.length): string {
+  const good = outcomes.filter(({ exitCode }) => exitCode === 0).length;
+  const rows = outcomes.map(({ name, status, exitCode, checks, seconds, runDir }) => {
+    const passed = checks.filter((check) => check.passed).length;
+    const ranges = checks.length ? `${passed} of ${checks.length}` : '–';
+    return [mark(exitCode === 0), name, status, ranges, durationText(seconds), `\`${runDir}\``];
+  });
+  return [
+    `## vitlab: ${good} of ${planned} run${planned === 1 ? '' : 's'} passed`,
+    table(['', 'run', 'status', 'metrics in range', 'duration', 'folder'], rows),
+    ...outcomes.map(sectionOf),
+  ]
+    .filter(Boolean)
+    .join('\n\n')
+    .concat('\n');
+}
+
+function sectionOf({ name, checks, metrics, error, cells }: Outcome): string {
+  const expected = new Map(checks.map((check) => [check.metric, check]));
+  const names = [...new Set([...expected.keys(), ...Object.keys(metrics)])];
+  const rows = names.map((metric) => {
+    const check = expected.get(metric);
+    const value = metrics[metric];
+    return [
+      check ? mark(check.passed) : '',
+      metric,
+      value === undefined ? 'not recorded' : String(value),
+      check ? rangeText(check.expected) : '–',
+    ];
+  });
+  const failures = cells.flatMap((cell) => (cell.error === undefined ? [] : [`${cell.label}\n${cell.error}`]));
+  const wrong = failures.length ? failures : error ? [error] : [];
+  const parts = [rows.length ? table(['', 'metric', 'value', 'expected'], rows) : '', ...wrong.map(codeBlock)];
+  return parts.some(Boolean) ? [`### ${escaped(name)}`, ...parts.filter(Boolean)].join('\n\n') : '';
+}
+
+function mark(good: boolean): string {
+  return good ? '✅' : '❌';
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
+  return [line(columns), `|${' --- |'.repeat(columns.length)}`, ...rows.map(line)].join('\n');
+}
+
+/** Text that stays in its cell, and is no HTML. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('|', '\\|')
+    .replace(/\s*\n\s*/g, ' ');
+}
+
+/** A fence that is longer than any in the text. */
+function codeBlock(text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
+  const fence = '`'.repeat(longest + 1);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours
+  return `${fence}text\n${text.replace(/\x1b\[[\d;]*m/g, '').trimEnd()}\n${fence}`;
+}
