@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { DataError } from '../../errors.js';
-import { checksumOf, type Dataset, type Split } from '../dataset.js';
+import type { Dataset, Split } from '../dataset.js';
+import { filesChecksum } from '../files/identity.js';
 import { readImage } from '../image.js';
 import { onlyParameters, type ParsedSpec } from '../spec.js';
 
@@ -107,7 +108,10 @@ export function classIndices(ids: Iterable<number>): Map<number, number> {
   return new Map([...new Set(ids)].sort((a, b) => a - b).map((id, index) => [id, index]));
 }
 
-/** Opens CUB-200-2011 below `root`; classes are those of classes.txt by ascending id. */
+/**
+ * Opens CUB-200-2011 below `root`; classes are those of classes.txt by ascending id. The checksum covers labels, names and
+ * sizes of the photographs, and a sample of their contents (see `filesChecksum`).
+ */
 export function openCub(spec: string, parsed: ParsedSpec, split: Split, root: string): Dataset {
   onlyParameters(spec, parsed, []);
   const folder = path.join(root, CUB_FOLDER);
@@ -125,7 +129,9 @@ export function openCub(spec: string, parsed: ParsedSpec, split: Split, root: st
     if (label === undefined) throw new DataError(`${folder}/classes.txt does not name class ${classId} of ${file}.`);
     return label;
   });
-  const checksum = checksumOf(images.map(({ file, classId }) => `${file}\0${classId}\n`));
+  const checksum = filesChecksum(
+    images.map(({ file, classId }) => ({ name: `${file}\0${classId}`, file: path.join(folder, 'images', file) })),
+  );
   return {
     name: 'cub200',
     classes,

@@ -1,8 +1,9 @@
 // A data set as folders of images: PATH/train/<class>/*.jpg and PATH/test/<class>/*.jpg.
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { DataError, nearest, UsageError } from '../../errors.js';
-import { checksumOf, type Dataset, type Split } from '../dataset.js';
+import type { Dataset, Split } from '../dataset.js';
+import { filesChecksum, type NamedFile } from '../files/identity.js';
 import { readImage } from '../image.js';
 import { onlyParameters, type ParsedSpec, wholeParameter } from '../spec.js';
 
@@ -12,7 +13,7 @@ const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png']);
  * Opens `imagefolder:PATH[?classes=a,b,c&train=N&test=N]`. Classes are the folders below PATH/<split>, sorted by name, or
  * those given, in the order given; images are sorted by name. `train` and `test` are limits: of a split with more images
  * the first ones of each class are taken, as many of one class as of the next as far as they last. The checksum covers
- * names and sizes of the files that are taken, not their bytes (see `contentChecksum`).
+ * names, sizes and contents of the files that are taken, of large sets a sample of the contents (see `filesChecksum`).
  *
  * @throws UsageError for a class that does not exist, or a limit that leaves a class without images; DataError for a
  * folder that is missing or empty.
@@ -29,25 +30,22 @@ export function openImageFolder(spec: string, parsed: ParsedSpec, split: Split, 
     found.map(({ length }) => length),
     wholeParameter(spec, parsed, split, Number.POSITIVE_INFINITY, classes.length),
   );
-  const files: string[] = [];
+  const files: NamedFile[] = [];
   const labels: number[] = [];
-  const parts: string[] = [];
   for (const [label, name] of classes.entries()) {
     for (const entry of found[label]!.slice(0, counts[label])) {
-      const file = path.join(folder, split, name, entry);
-      files.push(file);
+      files.push({ name: `${name}/${entry}`, file: path.join(folder, split, name, entry) });
       labels.push(label);
-      parts.push(`${name}/${entry}\0${statSync(file).size}\n`);
     }
   }
-  const checksum = checksumOf(parts);
+  const checksum = filesChecksum(files);
   return {
     name: `imagefolder:${path.basename(folder)}`,
     classes,
     length: files.length,
     description: { spec: respelled(folder, parsed), split, root, length: files.length, classes, checksum },
     label: (index) => labels[index]!,
-    image: (index) => readImage(files[index]!),
+    image: (index) => readImage(files[index]!.file),
   };
 }
 
