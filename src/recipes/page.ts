@@ -17,7 +17,7 @@ export interface Page {
 
 /** Where figure `index` of the page is drawn. `alt` is what assistive technology reads. */
 export function plotSlot(index: number, alt: string): string {
-  return `<div class="plot" id="plot-${index}" role="img" aria-label="${escapeHtml(alt)}"></div>`;
+  return `<div class="frame"><div class="plot" id="plot-${index}" role="img" aria-label="${escapeHtml(alt)}"></div></div>`;
 }
 
 const POLICY =
@@ -70,14 +70,29 @@ const DRAW = `
 (async () => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const slots = [...document.querySelectorAll('.plot')];
-  const dressed = (layout, width) => {
+  // On a phone a title breaks into lines, and a grid of many labelled parts keeps its size and scrolls in its frame.
+  const isGrid = ({ images = [], annotations = [] }) => images.length > 4 || annotations.length > 6;
+  const titleLines = (text, width) => {
+    const lines = [''];
+    for (const word of text.split(' ')) {
+      const longer = (lines.at(-1) + ' ' + word).trim();
+      if (longer.length * 7.5 > width && lines.at(-1)) lines.push(word);
+      else lines[lines.length - 1] = longer;
+    }
+    return lines;
+  };
+  const dressed = (layout, width, seen) => {
     const axes = Object.fromEntries(Object.keys({ xaxis: 0, yaxis: 0, ...layout })
       .filter((key) => /^[xy]axis\\d*$/.test(key))
       .map((key) => [key, { ...layout[key], gridcolor: css('--line'), zerolinecolor: css('--line'), linecolor: css('--soft') }]));
     const narrow = width < 480;
+    const lines = seen < 480 && layout.title?.text ? titleLines(layout.title.text, seen - 70) : undefined;
+    const title = lines && { ...layout.title, text: lines.join('<br>'), font: { ...layout.title.font, size: 14 } };
+    const top = lines && { t: (layout.margin?.t ?? 60) + 18 * (lines.length - 1) };
     return { ...layout, ...axes, autosize: true, width: undefined, height: undefined,
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', font: { ...layout.font, color: css('--ink') },
-      margin: narrow ? { ...layout.margin, l: 40, r: 8 } : layout.margin,
+      ...(title && { title }),
+      margin: { ...layout.margin, ...top, ...(narrow && { l: 40, r: 8 }) },
       hoverlabel: { ...layout.hoverlabel, bgcolor: css('--panel'), bordercolor: css('--line'), font: { color: css('--ink') } } };
   };
   // A responsive figure takes its height from its element.
@@ -86,9 +101,12 @@ const DRAW = `
   const draw = async (redraw) => {
     for (const slot of slots) {
       const { data, layout = {} } = JSON.parse(document.getElementById(slot.id.replace('plot', 'data')).textContent);
+      slot.style.minWidth = isGrid(layout) ? '36rem' : '';
       slot.style.height = heightOf(layout, slot.clientWidth) + 'px';
       const config = { responsive: true, displaylogo: false, scrollZoom: false };
-      await Plotly[redraw ? 'react' : 'newPlot'](slot, data, dressed(layout, slot.clientWidth), config);
+      const frame = slot.parentElement;
+      if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
+      await Plotly[redraw ? 'react' : 'newPlot'](slot, data, dressed(layout, slot.clientWidth, frame.clientWidth), config);
     }
   };
   await draw(false);

@@ -48,20 +48,20 @@ h4, h5, h6 { font-size: 1rem; margin: 1.3rem 0 .4rem; }
 .card .value { font-size: 1.7rem; font-weight: 650; font-variant-numeric: tabular-nums; line-height: 1.3; }
 .card .range { font-size: .85rem; color: var(--soft); display: flex; gap: .5rem; align-items: center; flex-wrap: wrap; }
 table { border-collapse: collapse; font-size: .93rem; min-width: min(24rem, 100%); }
-caption { text-align: left; color: var(--soft); padding-bottom: .4rem; font-size: .93rem; }
+.caption { color: var(--soft); margin: 1.2rem 0 0; font-size: .93rem; }
 th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--line); }
 tbody th { font-weight: 500; color: var(--soft); }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 figure { margin: 1.5rem 0; }
-figure .plot { width: 100%; min-height: 8rem; border: 1px solid var(--line); border-radius: 10px;
-  overflow: hidden; }
+.frame { border: 1px solid var(--line); border-radius: 10px; overflow-x: auto; overflow-y: hidden; }
+.plot { width: 100%; min-height: 8rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 0 1.5rem;
   align-items: start; }
 .grid figure { min-width: 0; margin: 0 0 1.5rem; }
 figcaption { color: var(--soft); font-size: .93rem; margin-top: .5rem; }
-figcaption b, caption b { color: var(--ink); font-weight: 600; }
+figcaption b, .caption b { color: var(--ink); font-weight: 600; }
 code, pre { font-family: var(--mono); font-size: .86rem; }
 :not(pre) > code { background: var(--panel); border-radius: 4px; padding: .1em .3em; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; margin: .5rem 0;

@@ -132,7 +132,9 @@ function resultsHtml({ dir, records }: Run, addFigure: (figure: unknown) => numb
     if ('problem' in content) return `<p class="alert" id="${id}">${label}: ${escapeHtml(content.problem)}</p>`;
     if (item.kind === 'table') {
       const table = content.json as Table;
-      return `<div id="${id}">${scrolled(tableHtml(table, `${label}. ${item.caption || item.name}`))}</div>`;
+      // Beside the table, not in it: a wide table scrolls, and its caption stays.
+      return `<p class="caption" id="${id}"><b>${label}.</b> ${escapeHtml(item.caption || item.name)}</p>
+${scrolled(tableHtml(table), id)}`;
     }
     const index = addFigure(content.json);
     return `<figure id="${id}">${plotSlot(index, item.alt)}
@@ -154,6 +156,7 @@ function readItem(dir: string, { kind, name }: Kept): { json: unknown } | { prob
   }
 }
 
-function scrolled(html: string): string {
-  return `<div class="scroll" tabindex="0">${html}</div>`;
+/** `label`: the id of what names it. */
+function scrolled(html: string, label?: string): string {
+  return `<div class="scroll" tabindex="0"${label ? ` role="region" aria-labelledby="${label}"` : ''}>${html}</div>`;
 }

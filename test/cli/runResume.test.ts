@@ -41,7 +41,7 @@ const RECIPE: readonly CellSpec[] = [
        checkpointSeconds: 0,
        label: name,
      });
-     const weights = model.trainableParameters().map(({ value }) => tf.sum(value).dataSync()[0]!);
+     const weights = Object.values(model.stateDict()).map((value) => tf.sum(value).dataSync()[0]!);
      result.history.forEach(({ epoch, trainLoss }) => lab.record(name + '.loss' + epoch, trainLoss));
      lab.record(name + '.weights', weights.reduce((sum, value) => sum + value, 0));
      lab.measure(name + '.newSteps', result.resumed ? 0 : 1);

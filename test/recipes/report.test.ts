@@ -33,7 +33,9 @@ function makeReport(dir: string, foreign = '<p>framed</p>'): string {
         { name: 'a', x: [1, 2, 3], y: [1, 2, 3], spread: [0.1, 0.1, 0.1] },
         { name: EVIL, x: [1, 2, 3], y: [3, Number.NaN, 1] },
       ]),
-      bars: barsFigure(['x', 'y'], [{ name: 'n', values: [1, 2], errors: [0.1, 0.2] }], { title: 'Bars' }),
+      bars: barsFigure(['x', 'y'], [{ name: 'n', values: [1, 2], errors: [0.1, 0.2] }], {
+        title: 'Bars with a title that is too long for the width of a phone',
+      }),
       scatter: scatterFigure(
         [
           { name: 'p', x: 10, y: 1 },
@@ -216,6 +218,16 @@ describe('report in a browser', () => {
   it('fits a phone', async () => {
     await visit({ viewport: { width: 360, height: 740 }, isMobile: true }, async (page) => {
       assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 360);
+      const frame = "document.getElementById('plot-4').parentElement";
+      assert.deepEqual(
+        [
+          await page.evaluate(`${frame}.scrollWidth > ${frame}.clientWidth`),
+          await page.evaluate(`${frame}.tabIndex`),
+          await page.evaluate("document.querySelectorAll('#plot-1 .gtitle tspan').length"),
+        ],
+        [true, 0, 2],
+        'a grid of images scrolls in its frame, also with keys; a long title has two lines',
+      );
     });
   });
 
