@@ -1,8 +1,9 @@
 // Looks after a kernel while it works: its memory, and whether its cell hangs.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { memoryOf } from '../memory.js';
 import type { MemorySample } from './kernelDeath.js';
 import { ENV } from './lab.js';
-import { environmentOf, groupCpuSeconds, memoryLimit, memoryOf, oomKills } from './procfs.js';
+import { environmentOf, groupCpuSeconds, memoryLimit, oomKills } from './procfs.js';
 import { StallWatch } from './stallWatch.js';
 
 /** A kernel whose client was killed ends by itself within a few seconds. */

@@ -38,14 +38,6 @@ export function groupCpuSeconds(group: number): number | undefined {
   return ticks.reduce((sum, value) => sum + value, 0) / TICKS_PER_SECOND;
 }
 
-/** Resident memory of a process in bytes: now, and the most so far. */
-export function memoryOf(pid: number): { now: number; peak: number } | undefined {
-  const status = read(`/proc/${pid}/status`);
-  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status ?? '')?.[1]) * 1024;
-  const [now, peak] = [bytes('VmRSS'), bytes('VmHWM')];
-  return now > 0 && peak > 0 ? { now, peak } : undefined;
-}
-
 /** A variable in the environment that a process was started with. */
 export function environmentOf(pid: number, name: string): string | undefined {
   const entry = read(`/proc/${pid}/environ`)

@@ -1,8 +1,9 @@
 // What is made of kernels that die or hang.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { memoryOf } from '../../src/memory.js';
 import { deathOf, saysOutOfMemory } from '../../src/recipes/kernelDeath.js';
-import { groupCpuSeconds, memoryOf, startOf } from '../../src/recipes/procfs.js';
+import { groupCpuSeconds, startOf } from '../../src/recipes/procfs.js';
 import { StallWatch } from '../../src/recipes/stallWatch.js';
 
 const GB = 1e9;
