@@ -22,6 +22,7 @@ export {
 } from './posEmbed.js';
 export { type GridInterpolation, type ResampleOptions, resampleGrid } from './resample.js';
 export { readSafetensors, SafetensorsFile, type TensorInfo, writeSafetensors } from './safetensors.js';
+export { positionSimilarity } from './similarity.js';
 export {
   type Dtype,
   dtypes,

@@ -95,11 +95,7 @@ function refit(
   options: ResampleOptions,
 ): TensorData {
   const [, tokens, channels] = dimensions(posEmbed);
-  if (tokens !== oldGrid[0] * oldGrid[1] + prefix) {
-    throw new CheckpointError(
-      `A position embedding of ${tokens} tokens is not ${prefix} and a grid of ${oldGrid.join(' x ')}.`,
-    );
-  }
+  requireGrid(tokens, oldGrid, prefix);
   const values = toFloat64(posEmbed);
   const grid = resampleGrid(values.subarray(prefix * channels), oldGrid, newGrid, channels, options);
   const data = new Float32Array(prefix * channels + grid.length);
@@ -108,14 +104,24 @@ function refit(
   return { dtype: 'float32', shape: [1, prefix + newGrid[0] * newGrid[1], channels], data };
 }
 
-function dimensions({ shape }: TensorData): [number, number, number] {
+/** @throws CheckpointError where `tokens` are not the prefix and the grid */
+export function requireGrid(tokens: number, grid: Grid, prefix: number): void {
+  if (tokens === grid[0] * grid[1] + prefix) return;
+  throw new CheckpointError(
+    `A position embedding of ${tokens} tokens is not ${prefix} and a grid of ${grid.join(' x ')}.`,
+  );
+}
+
+/** @throws CheckpointError where a tensor is no table `[1, tokens, channels]` */
+export function dimensions({ shape }: TensorData): [number, number, number] {
   if (shape.length !== 3 || shape[0] !== 1) {
     throw new CheckpointError(`A position embedding has the shape [1, tokens, channels], not [${shape}].`);
   }
   return shape as [number, number, number];
 }
 
-function squareGrid(tokens: number): Grid {
+/** @throws CheckpointError where `tokens` is no square number */
+export function squareGrid(tokens: number): Grid {
   const side = Math.floor(Math.sqrt(tokens));
   if (side * side !== tokens) {
     throw new CheckpointError(`${tokens} grid positions are not a square grid: say which grid the checkpoint has.`);

@@ -18,6 +18,8 @@ export interface HeatMapGridOptions {
   readonly range?: readonly [number, number];
   /** A scale with its middle at zero, for values of both signs. */
   readonly diverging?: boolean;
+  /** Writes the value into each cell. */
+  readonly annotate?: boolean;
   /** What the colours mean, beside their scale. */
   readonly scale?: string;
 }
@@ -52,6 +54,7 @@ export function heatMapGridFigure(panels: readonly HeatMapPanel[], options: Heat
       z: panel.values.map((row) => Array.from(row, (value) => (Number.isFinite(value) ? value : null))),
       ...{ x0: left + side / 2, dx: side, y0: top + side / 2, dy: side },
       coloraxis: 'coloraxis',
+      ...(options.annotate && { texttemplate: '%{z:.3~g}' }),
       hovertemplate: `${panel.label ? `${escapeMarkup(panel.label)}: ` : ''}%{z:.4~g}<extra></extra>`,
     }),
   );

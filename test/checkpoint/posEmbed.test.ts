@@ -4,6 +4,7 @@ import {
   float32,
   type GridInterpolation,
   interpolateEmbeddings,
+  positionSimilarity,
   type ResampleOptions,
   requireMocoGrid,
   resampleGrid,
@@ -186,5 +187,31 @@ describe('position embeddings', () => {
     const posEmbed = random(17, 4);
     assert.equal(requireMocoGrid(posEmbed, [2, 8]), posEmbed);
     assert.throws(() => requireMocoGrid(posEmbed, [5, 5]), /17 tokens.*needs 26/);
+  });
+});
+
+describe('similarity of positions', () => {
+  const table = float32([9, 9, 1, 0, 0, 2, 3, 3, 0, 0, -1, 0, 0, -5], [1, 7, 2]);
+  const grid = [2, 3] as const;
+
+  it('is the cosine, a map a position, without the prefix', () => {
+    const maps = positionSimilarity(table, { grid }).map((map) => map.map((row) => [...row]));
+    assert.equal(maps.length, 6);
+    const half = Math.SQRT1_2;
+    for (const [row, values] of [
+      [1, 0, half],
+      [0, -1, 0],
+    ].entries())
+      for (const [column, value] of values.entries()) near(maps[0]![row]![column]!, value, `${row}, ${column}`);
+    assert.deepEqual(maps[3], [
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
+  });
+
+  it('takes a square where no grid is said, and refuses what does not fill it', () => {
+    assert.equal(positionSimilarity(random(9, 2), { prefixTokens: 0 }).length, 9);
+    assert.throws(() => positionSimilarity(table), CheckpointError);
+    assert.throws(() => positionSimilarity(table, { grid: [2, 2] }), /7 tokens is not 1 and a grid of 2 x 2/);
   });
 });

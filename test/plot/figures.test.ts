@@ -205,6 +205,12 @@ describe('grid of heat maps', () => {
     assert.deepEqual([first!.z, second!.z], [fine.values.map((row) => [...row]), [[-3, null]]]);
   });
 
+  it('writes values into cells only where asked', () => {
+    const written = (annotate: boolean) =>
+      heatMapGridFigure([coarse], { annotate }).data[0] as { texttemplate?: string };
+    assert.deepEqual([written(true).texttemplate, written(false).texttemplate], ['%{z:.3~g}', undefined]);
+  });
+
   it('has one colour scale: of all values, of a range, or about zero', () => {
     const ends = (options: object) => {
       const { cmin, cmax } = scaleOf(heatMapGridFigure([fine, coarse], options));
