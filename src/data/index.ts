@@ -15,6 +15,7 @@ export { type GetOptions, getArchive, getDataset, verifyDataset } from './get.js
 export { blankImage, decodeImage, type Image, readImage } from './image.js';
 export * from './loader/index.js';
 export { imagesPerClass } from './perClass.js';
+export { type PlacedOptions, placedDataset } from './placed.js';
 export {
   type Archive,
   type DatasetSource,
