@@ -5,5 +5,6 @@ export { type Exportable, exportSavedModel, type SavedModelOptions } from './cap
 export { MessageWriter } from './capture/wire.js';
 export { valueAndGradients } from './gradients.js';
 export { RandomKey } from './randomKey.js';
+export { readable } from './readable.js';
 export { currentEngine, ENGINES, type Engine, type EngineName, startEngine } from './start.js';
 export { type Tensor, tf, type Variable } from './tf.js';

@@ -6,6 +6,7 @@ import { nearest, UsageError, VitlabError } from '../errors.js';
 import { tensorflow } from './backend.js';
 import { quietly } from './quiet.js';
 import { tf } from './tf.js';
+import { startWebgpu } from './webgpu.js';
 
 export const ENGINES = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -51,10 +52,7 @@ async function startTensorflow(): Promise<Engine> {
   };
 }
 
-async function startTfjs(name: 'wasm' | 'cpu' | 'webgpu'): Promise<Engine> {
-  if (name === 'webgpu') {
-    throw new VitlabError('The webgpu engine is not part of this installation: use tensorflow, wasm or cpu.');
-  }
+async function startTfjs(name: 'wasm' | 'cpu'): Promise<Engine> {
   if (name === 'wasm') {
     const wasm: typeof import('@tensorflow/tfjs-backend-wasm') = require('@tensorflow/tfjs-backend-wasm');
     const folder = require.resolve('@tensorflow/tfjs-backend-wasm/package.json').replace('package.json', 'dist/');
@@ -68,7 +66,7 @@ async function startTfjs(name: 'wasm' | 'cpu' | 'webgpu'): Promise<Engine> {
 
 const START: Record<EngineName, () => Promise<Engine>> = {
   tensorflow: startTensorflow,
-  webgpu: () => startTfjs('webgpu'),
+  webgpu: startWebgpu,
   wasm: () => startTfjs('wasm'),
   cpu: () => startTfjs('cpu'),
 };

@@ -28,10 +28,10 @@ const npzViT: CaseRunner = async (parityCase, check) => {
   check.equal('missing', fitted.report.missing, []);
   for (const name of heads) fitted.tensors[name] = zeros([...shapes[name]!]);
   checkState(check, parityCase, fitted.tensors);
-  checkLogits(check, parityCase, model, fitted.tensors);
+  await checkLogits(check, parityCase, model, fitted.tensors);
 };
 
-const keyConversion: CaseRunner = (parityCase, check) => {
+const keyConversion: CaseRunner = async (parityCase, check) => {
   const weights = parityCase.tensors('weights');
   const source = Object.keys(weights).length > 0 ? weights : parityCase.tensors('inputs');
   const { dropped: expectedDropped } = parityCase.config(z.looseObject({ dropped: z.array(z.string()).optional() }));
@@ -46,7 +46,7 @@ const keyConversion: CaseRunner = (parityCase, check) => {
     const { image } = parityCase.config(z.looseObject({ image: size }));
     const { smallMap, padBeforeShift, padImage } = SWIN_DEFAULTS;
     const config = { ...originalSwinConfig(parityCase), imgSize: image, smallMap, padBeforeShift, padImage };
-    checkLogits(check, parityCase, new SwinTransformer(config), tensors);
+    await checkLogits(check, parityCase, new SwinTransformer(config), tensors);
   }
 };
 
@@ -56,10 +56,15 @@ function checkState(check: Checker, parityCase: ParityCase, tensors: TensorRecor
   for (const [name, tensor] of Object.entries(tensors)) check.close(prefixed ? state + name : name, tensor);
 }
 
-function checkLogits(check: Checker, parityCase: ParityCase, model: Module, tensors: TensorRecord): void {
+async function checkLogits(
+  check: Checker,
+  parityCase: ParityCase,
+  model: Module,
+  tensors: TensorRecord,
+): Promise<void> {
   model.loadStateDict(toStateDict(tensors));
   const logits = model.eval().forward(toImages(parityCase.tensors('inputs')['image']!));
-  checkTensor(check, 'logits', logits);
+  await checkTensor(check, 'logits', logits);
   model.dispose();
 }
 

@@ -1,5 +1,6 @@
 // The runner of the initialisation cases: freshly built models, and whether each parameter is distributed as stated.
 import { z } from 'zod';
+import { readable } from '../engine/index.js';
 import { DataError } from '../errors.js';
 import { MocoViT, SwinTransformer, VisionTransformer, type ViTConfig } from '../models/index.js';
 import { LayerNorm, Linear, type Module } from '../nn/index.js';
@@ -114,7 +115,7 @@ function select(model: Module, pattern: string): string[] {
   return own.filter((candidate) => RegExp(`^(.*\\.)?${glob}$`).test(candidate));
 }
 
-export const initSpec: CaseRunner = (parityCase, check) => {
+export const initSpec: CaseRunner = async (parityCase, check) => {
   const sections = z.record(z.string(), sectionSchema).parse(parityCase.spec['spec']);
   for (const [section, { dims, parameters }] of Object.entries(sections)) {
     const build = MODELS[section];
@@ -122,6 +123,7 @@ export const initSpec: CaseRunner = (parityCase, check) => {
     for (const [words, distribution] of Object.entries(parameters)) {
       const [, patterns, note = ''] = /^(.*?)(?: \((.*)\))?$/.exec(words)!;
       const model = build(dims, note);
+      await readable([...model.namedParameters()].map(([, { value }]) => value));
       const values = new Map([...model.namedParameters()].map(([name, { value }]) => [name, value.dataSync()]));
       for (const pattern of patterns!.split(', ')) {
         const names = select(model, pattern);

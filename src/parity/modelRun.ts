@@ -19,8 +19,8 @@ export const toStateDict = (record: TensorRecord): StateDict =>
   Object.fromEntries(Object.entries(record).map(([name, data]) => [name, toTensor(data)]));
 
 /** Hands an engine's tensor to the checker. */
-export function checkTensor(check: Checker, name: string, tensor: Tensor): void {
-  check.close(name, tensor.dataSync(), tensor.shape);
+export async function checkTensor(check: Checker, name: string, tensor: Tensor, group?: string): Promise<void> {
+  check.close(name, await tensor.data(), tensor.shape, group);
 }
 
 export interface ModelRun {
@@ -43,7 +43,12 @@ export const meanSquare = (result: Tensor): Tensor => tf.mean(tf.square(result))
  * Loads the case's weights, marks its trainable parameters, runs images to logits and cross entropy (or what `options`
  * names instead), and checks the result, intermediates, loss, buffers and the gradients of parameters and image.
  */
-export function runClassifier(parityCase: ParityCase, check: Checker, model: Module, options: ModelRun = {}): void {
+export async function runClassifier(
+  parityCase: ParityCase,
+  check: Checker,
+  model: Module,
+  options: ModelRun = {},
+): Promise<void> {
   const { forward = (image, context) => model.forward(image, context), rename = (name) => name } = options;
   const {
     computed = [],
@@ -72,12 +77,12 @@ export function runClassifier(parityCase: ParityCase, check: Checker, model: Mod
     return loss(result);
   }, [...parameters.map(([, parameter]) => parameter.value as Tensor), ...(ofImage ? [image as Variable] : [])]);
 
-  for (const [name, tensor] of Object.entries(kept)) checkTensor(check, name, tensor);
-  checkTensor(check, 'loss', value);
-  for (const [i, [name]] of parameters.entries()) checkTensor(check, `grad.${rename(name)}`, gradients[i]!);
-  if (ofImage) checkTensor(check, 'grad_input.image', tf.transpose(gradients.at(-1)!, [0, 3, 1, 2]));
+  for (const [name, tensor] of Object.entries(kept)) await checkTensor(check, name, tensor);
+  await checkTensor(check, 'loss', value);
+  for (const [i, [name]] of parameters.entries()) await checkTensor(check, `grad.${rename(name)}`, gradients[i]!);
+  if (ofImage) await checkTensor(check, 'grad_input.image', tf.transpose(gradients.at(-1)!, [0, 3, 1, 2]));
   for (const [name, buffer] of model.namedBuffers()) {
-    if (`buffer.${rename(name)}` in expected) checkTensor(check, `buffer.${rename(name)}`, buffer.value);
+    if (`buffer.${rename(name)}` in expected) await checkTensor(check, `buffer.${rename(name)}`, buffer.value);
   }
   image.dispose();
   model.dispose();

@@ -66,7 +66,7 @@ const torchvisionViT: CaseRunner = (parityCase, check) => {
     normEps: config.norm_eps,
     representationSize: config.representation_size,
   });
-  runClassifier(parityCase, check, model, namedAsTimm(parityCase));
+  return runClassifier(parityCase, check, model, namedAsTimm(parityCase));
 };
 
 export const modelKinds: Record<string, CaseRunner> = {

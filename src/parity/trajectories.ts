@@ -33,48 +33,54 @@ interface Run {
   /** The case's names by the model's own; default: the same. */
   rename?: (name: string) => string;
   /** Is called after the last step. */
-  finish?: () => void;
+  finish?: () => Promise<void>;
 }
 
 /**
  * Trains the case's parameters for its steps, and checks all losses, everything expected at the end, and that what is
  * frozen is bit for bit what it was. `make` starts over for each mode.
  */
-function runTraining(parityCase: ParityCase, check: Checker, make: (mode: Mode) => Run): void {
+async function runTraining(parityCase: ParityCase, check: Checker, make: (mode: Mode) => Run): Promise<void> {
   const { optimizer: fields, lr_per_step: rates, steps, batches } = parityCase.config(z.looseObject(runFields));
   for (const mode of isTensorflow() ? MODES : MODES.slice(0, 1)) {
     const { model, step, inputs, rename = (name) => name, finish } = make(mode);
     const names = [...model.namedParameters(), ...model.namedBuffers()].map(([name]) => name);
     const weights = toStateDict(parityCase.tensors('weights'));
     model.loadStateDict(Object.fromEntries(names.map((name) => [name, weights[rename(name)]!])));
-    const before = valuesOf(model);
+    const before = await valuesOf(model);
     model.setTrainable((name) => parityCase.spec.trainable.includes(rename(name)));
     const optimizer = createOptimizer(optimizerConfig(fields), model.trainableParameters());
     const program = new Program({ mode }).define('train', step(optimizer));
-    const losses = Array.from({ length: steps }, (_, i) =>
-      tf.tidy(() => {
+    const losses: number[] = [];
+    for (let i = 0; i < steps; i++) {
+      const loss = tf.tidy(() => {
         const given = { ...inputs(i % batches, i + 1), learningRate: rates[i]!, step: i + 1 };
-        return program.run('train', given)['loss']!.dataSync()[0]!;
-      }),
-    );
+        return program.run('train', given)['loss']!;
+      });
+      losses.push((await loss.data())[0]!);
+    }
     program.pull();
     program.dispose();
     check.close('loss', losses);
     const expected = parityCase.tensors('expected');
     const changed: string[] = [];
     for (const [name, value] of Object.entries(model.stateDict())) {
-      if (`final.${rename(name)}` in expected) checkTensor(check, `final.${rename(name)}`, value);
-      else if (!isDeepStrictEqual(value.dataSync(), before.get(name))) changed.push(name);
+      if (`final.${rename(name)}` in expected) await checkTensor(check, `final.${rename(name)}`, value);
+      else if (!isDeepStrictEqual(await value.data(), before.get(name))) changed.push(name);
     }
     check.equal('frozen weights that changed', changed, []);
-    finish?.();
+    await finish?.();
     optimizer.dispose();
     model.dispose();
   }
 }
 
-const valuesOf = (model: Module) =>
-  new Map(Object.entries(model.stateDict()).map(([name, value]) => [name, value.dataSync().slice()]));
+async function valuesOf(model: Module) {
+  const values = Object.entries(model.stateDict()).map(
+    async ([name, value]) => [name, (await value.data()).slice()] as const,
+  );
+  return new Map(await Promise.all(values));
+}
 
 /** One entry of a tensor `[batches, …]` of the inputs. */
 function batchOf(parityCase: ParityCase, name: string, batch: number) {
@@ -122,7 +128,7 @@ const trainMoco: CaseRunner = (parityCase, check) => {
   const { img, patch, dim, depth, heads, mlp_ratio: mlpRatio } = config.vit;
   const { out_dim: outDim, mlp_dim: mlpDim, temperature, stop_grad_conv1: stopGradConv1 } = config;
   const shape = { imgSize: img, patchSize: patch, embedDim: dim, depth, numHeads: heads, mlpRatio, stopGradConv1 };
-  runTraining(parityCase, check, (mode) => {
+  return runTraining(parityCase, check, (mode) => {
     const model = new Moco(() => new MocoViT(shape), { outDim, mlpDim, temperature });
     const first = new Map<string, Tensor>();
     const tap = (name: string, value: Tensor): void => {
@@ -136,8 +142,8 @@ const trainMoco: CaseRunner = (parityCase, check) => {
         view2: toImages(batchOf(parityCase, 'view2', batch)),
         rate: tf.scalar(1 - config.encoder_momentum_per_step[step - 1]!),
       }),
-      finish: () => {
-        for (const [name, value] of first) checkTensor(check, `first.${name}`, value);
+      finish: async () => {
+        for (const [name, value] of first) await checkTensor(check, `first.${name}`, value);
         tf.dispose([...first.values()]);
       },
     };

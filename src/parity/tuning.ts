@@ -53,7 +53,7 @@ export function adaptFormerOf(parityCase: ParityCase): VisionTransformer {
 const adaptFormer: CaseRunner = (parityCase, check) => {
   const model = adaptFormerOf(parityCase);
   checkTrainable(parityCase, check, model);
-  runClassifier(parityCase, check, model);
+  return runClassifier(parityCase, check, model);
 };
 
 /** What the method trains is what the case trains. */
@@ -68,7 +68,7 @@ const plainMethod =
     const model = new VisionTransformer(vitConfig(parityCase.config(vitSchema)));
     applyTuning(model, method);
     checkTrainable(parityCase, check, model);
-    runClassifier(parityCase, check, model);
+    return runClassifier(parityCase, check, model);
   };
 
 const officialSchema = plainSchema.extend({
@@ -98,7 +98,7 @@ const adaptFormerOfficial: CaseRunner = (parityCase, check) => {
   });
   const rename = (name: string) => name.replace('.attn.qkv.', '.attn.').replace('.mlp.fc', '.fc');
   checkTrainable(parityCase, check, model, rename);
-  runClassifier(parityCase, check, model, { rename });
+  return runClassifier(parityCase, check, model, { rename });
 };
 
 const loraSchema = vitSchema.extend({
@@ -108,7 +108,7 @@ const loraSchema = vitSchema.extend({
   use_rslora: z.boolean().default(false),
 });
 
-const lora: CaseRunner = (parityCase, check) => {
+const lora: CaseRunner = async (parityCase, check) => {
   const config = parityCase.config(loraSchema);
   const build = () => {
     const model = new VisionTransformer(vitConfig(config));
@@ -120,12 +120,12 @@ const lora: CaseRunner = (parityCase, check) => {
   merged.loadStateDict(toStateDict(parityCase.tensors('weights')));
   mergeLora(merged);
   for (const [name, tensor] of Object.entries(merged.stateDict())) {
-    if (`merged.${name}` in parityCase.tensors('expected')) checkTensor(check, `merged.${name}`, tensor);
+    if (`merged.${name}` in parityCase.tensors('expected')) await checkTensor(check, `merged.${name}`, tensor);
   }
   merged.dispose();
   const model = build();
   checkTrainable(parityCase, check, model);
-  runClassifier(parityCase, check, model);
+  return runClassifier(parityCase, check, model);
 };
 
 const vptSchema = plainSchema.extend({
@@ -179,13 +179,13 @@ export function vptOf(parityCase: ParityCase): VisionTransformer {
 const vpt: CaseRunner = (parityCase, check) => {
   const model = vptOf(parityCase);
   checkTrainable(parityCase, check, model, vptName);
-  runClassifier(parityCase, check, model, { rename: vptName });
+  return runClassifier(parityCase, check, model, { rename: vptName });
 };
 
 const monaOp: CaseRunner = (parityCase, check) => {
   const { channels } = parityCase.config(z.looseObject({ channels: z.number() }));
   const image = toImages(parityCase.tensors('inputs')['x']!);
-  runLayer(parityCase, check, new MonaOp(channels), image, (y) => tf.transpose(y, [0, 3, 1, 2]));
+  return runLayer(parityCase, check, new MonaOp(channels), image, (y) => tf.transpose(y, [0, 3, 1, 2]));
 };
 
 const monaSchema = z.looseObject({ dim: z.number(), inner: z.number(), hw: z.tuple([z.number(), z.number()]) });
@@ -193,17 +193,17 @@ const monaSchema = z.looseObject({ dim: z.number(), inner: z.number(), hw: z.tup
 const mona: CaseRunner = (parityCase, check) => {
   const { dim, inner, hw } = parityCase.config(monaSchema);
   const model = new Mona(dim, { inner, layout: () => ({ prefix: 0, grid: hw }) });
-  runLayer(parityCase, check, model, toTensor(parityCase.tensors('inputs')['x']!), (y) => y);
+  return runLayer(parityCase, check, model, toTensor(parityCase.tensors('inputs')['x']!), (y) => y);
 };
 
 /** A layer alone with the mean of its squared result as loss. `asFile` brings images to the layout of the files. */
-function runLayer(
+async function runLayer(
   parityCase: ParityCase,
   check: Checker,
   model: Module,
   input: tf.Tensor,
   asFile: (y: tf.Tensor) => tf.Tensor,
-): void {
+): Promise<void> {
   const { trainable, mode } = parityCase.spec;
   model.loadStateDict(toStateDict(parityCase.tensors('weights')));
   model.setTrainable((name) => trainable.includes(name)).train(mode === 'train');
@@ -215,10 +215,10 @@ function runLayer(
     y = tf.keep(result.clone());
     return meanSquare(result);
   }, [...parameters.map(([, parameter]) => parameter.value as tf.Tensor), x]);
-  checkTensor(check, 'y', asFile(y!));
-  checkTensor(check, 'loss', value);
-  for (const [i, [name]] of parameters.entries()) checkTensor(check, `grad.${name}`, gradients[i]!);
-  checkTensor(check, 'grad_input.x', asFile(gradients.at(-1)!));
+  await checkTensor(check, 'y', asFile(y!));
+  await checkTensor(check, 'loss', value);
+  for (const [i, [name]] of parameters.entries()) await checkTensor(check, `grad.${name}`, gradients[i]!);
+  await checkTensor(check, 'grad_input.x', asFile(gradients.at(-1)!));
 }
 
 /** Swin as a backbone with Mona, and its parameters' names in a case. */
@@ -249,7 +249,7 @@ function backboneNames(names: readonly string[], model: Module) {
 const swinMona: CaseRunner = (parityCase, check) => {
   const { model, rename, computed } = swinMonaOf(parityCase);
   checkTrainable(parityCase, check, model, rename);
-  runClassifier(parityCase, check, model, {
+  return runClassifier(parityCase, check, model, {
     rename,
     computed,
     forward: (image, context) => {

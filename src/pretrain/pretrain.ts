@@ -1,7 +1,7 @@
 // The loop of MoCo v3's pre-training: two views a batch, one recorded step each, a nearest-neighbour classifier that
 // watches the features, a state file that survives anything.
 import { createHash } from 'node:crypto';
-import { currentEngine, Program, tf } from '../engine/index.js';
+import { currentEngine, Program, readable, tf } from '../engine/index.js';
 import { TrainingError } from '../errors.js';
 import {
   type BatchSource,
@@ -20,6 +20,7 @@ import {
   type OptimizerConfig,
   type Position,
   type ProgressView,
+  pullState,
   readCurves,
   runFeatures,
   type ScheduleConfig,
@@ -178,10 +179,10 @@ class Run {
       const record = await this.finishEpoch();
       const { fingerprint, step, epoch, history } = this.position;
       this.position = { ...START(fingerprint), step, epoch: epoch + 1, history: [...history, record] };
-      this.save();
+      await this.save();
       this.report(epochOf(record));
     }
-    this.program.pull();
+    await this.pull();
     const { loss, ...norms } = this.curves;
     const steps = this.position.step;
     const atEach = (of: (step: number) => number): Float64Array =>
@@ -212,15 +213,15 @@ class Run {
     const { epoch, batch: startBatch } = this.position;
     if (startBatch >= train.batches) return;
     for await (const views of train.epoch(epoch, { startBatch })) {
-      this.update(views);
+      await this.update(views);
       this.show();
-      if (this.watch.requested) this.stop();
-      if (performance.now() - this.lastSaved > 1000 * checkpointSeconds) this.save();
+      if (this.watch.requested) await this.stop();
+      if (performance.now() - this.lastSaved > 1000 * checkpointSeconds) await this.save();
       await breathe();
     }
   }
 
-  private update({ images, shapes }: ViewPair): void {
+  private async update({ images, shapes }: ViewPair): Promise<void> {
     const { position } = this;
     const [learningRate, momentum] = [this.learningRate(position.step), this.momentum(position.step)];
     const inputs = {
@@ -230,6 +231,7 @@ class Run {
     };
     const step = position.step + 1;
     const outputs = this.program.run('train', { ...inputs, learningRate, step, rate: 1 - momentum });
+    await readable(Object.values(outputs));
     const numbers = Object.fromEntries(
       Object.entries(outputs).map(([name, output]) => [name, output.dataSync()[0]!] as const),
     );
@@ -306,17 +308,21 @@ class Run {
     return (1000 * this.imagesHere) / (performance.now() - this.startedAt);
   }
 
-  private save(): void {
+  private async save(): Promise<void> {
     const { checkpoint, model } = this.options;
     if (!checkpoint) return;
-    this.program.pull();
+    await this.pull();
     saveState(checkpoint, model, this.optimizer, this.position, this.curves);
     this.lastSaved = performance.now();
   }
 
-  private stop(): never {
-    this.program.pull();
-    this.save();
+  private pull(): Promise<void> {
+    return pullState(this.program, this.options.model, this.optimizer);
+  }
+
+  private async stop(): Promise<never> {
+    await this.pull();
+    await this.save();
     const { step, epoch } = this.position;
     const { checkpoint } = this.options;
     const kept = checkpoint ? `, and the state is in ${checkpoint}` : '';

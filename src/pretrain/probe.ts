@@ -1,5 +1,6 @@
 // The linear probe, which judges what came of pre-training.
 import { createHash } from 'node:crypto';
+import { readable } from '../engine/index.js';
 import { TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import { type FitOptions, type FitResult, fit } from '../train/index.js';
@@ -10,9 +11,9 @@ import { type FitOptions, type FitResult, fit } from '../train/index.js';
  * @throws TrainingError, beside what `fit` throws, naming a frozen tensor that is not bit for bit what it was
  */
 export async function linearProbe(options: FitOptions): Promise<FitResult> {
-  const before = frozenTensors(options.model);
+  const before = await frozenTensors(options.model);
   const result = await fit(options);
-  const after = frozenTensors(options.model);
+  const after = await frozenTensors(options.model);
   for (const [name, digest] of before) {
     if (after.get(name) === digest) continue;
     throw new TrainingError(
@@ -23,10 +24,12 @@ export async function linearProbe(options: FitOptions): Promise<FitResult> {
 }
 
 /** A digest of every tensor that training must not change, buffers included. */
-function frozenTensors(model: Module): Map<string, string> {
+async function frozenTensors(model: Module): Promise<Map<string, string>> {
   const frozen = [...model.namedParameters()].filter(([, { trainable }]) => !trainable);
+  const tensors = [...frozen, ...model.namedBuffers()];
+  await readable(tensors.map(([, { value }]) => value));
   return new Map(
-    [...frozen, ...model.namedBuffers()].map(([name, { value }]) => [
+    tensors.map(([name, { value }]) => [
       name,
       createHash('sha256')
         .update(value.dataSync() as Float32Array)

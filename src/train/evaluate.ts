@@ -1,5 +1,5 @@
 // Evaluation: one pass over a source of batches, each example counted once whatever the size of the last batch.
-import { Program, tf } from '../engine/index.js';
+import { Program, readable, tf } from '../engine/index.js';
 import { TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import type { BatchSource, LabelledBatch } from './batches.js';
@@ -45,6 +45,7 @@ export async function predict(
     for await (const batch of source.epoch(0)) {
       const inputs = { images: paddedImages(batch, source.batchSize) };
       const outputs = program.run('predict', inputs);
+      await readable(Object.values(outputs));
       labels.push(...batch.labels);
       predicted.push(...(outputs['predicted']!.dataSync() as Int32Array).subarray(0, batch.labels.length));
       tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
@@ -69,6 +70,7 @@ export async function runEvaluation(
   for await (const batch of source.epoch(0)) {
     const inputs = padded(batch, source.batchSize);
     const outputs = program.run('evaluate', inputs);
+    await readable(Object.values(outputs));
     for (const key of ['loss', 'top1', 'top5'] as const) sums[key] += outputs[key]!.dataSync()[0]!;
     tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
     examples += batch.labels.length;

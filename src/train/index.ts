@@ -48,6 +48,7 @@ export {
   epochSchema,
   loadState,
   type Position,
+  pullState,
   readCurves,
   readPosition,
   START,

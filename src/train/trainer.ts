@@ -1,7 +1,7 @@
 // The training loop: batches from the loader, one recorded step each, evaluation, a state file that survives anything,
 // progress, event files.
 import { createHash } from 'node:crypto';
-import { currentEngine, Program, tf } from '../engine/index.js';
+import { currentEngine, Program, readable, tf } from '../engine/index.js';
 import { TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import type { BatchSource, LabelledBatch } from './batches.js';
@@ -12,7 +12,7 @@ import { decayGroups } from './optimizers/groups.js';
 import { createOptimizer, type OptimizerConfig, parseOptimizer } from './optimizers/registry.js';
 import { createProgress, type ProgressView } from './progress.js';
 import { createSchedule, type ScheduleConfig } from './scheduleRegistry.js';
-import { type EpochRecord, loadState, type Position, START, saveState } from './state.js';
+import { type EpochRecord, loadState, type Position, pullState, START, saveState } from './state.js';
 import { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 
 export interface FitOptions extends TrainStepOptions {
@@ -108,10 +108,10 @@ class Run {
       const record = await this.finishEpoch();
       const { fingerprint, step, epoch, history } = this.position;
       this.position = { ...START(fingerprint), step, epoch: epoch + 1, history: [...history, record] };
-      this.save();
+      await this.save();
       this.report(record);
     }
-    this.program.pull();
+    await this.pull();
     const { history, step } = this.position;
     return { history, steps: step, resumed: this.resumed, stepMs: median(this.stepTimes) };
   }
@@ -133,17 +133,17 @@ class Run {
     const began = asked;
     for await (const batch of train.epoch(epoch, { startBatch })) {
       waited += performance.now() - asked;
-      this.update(batch);
+      await this.update(batch);
       this.show(batch.labels.length);
-      if (this.watch.requested) this.stop();
-      if (performance.now() - this.lastSaved > 1000 * checkpointSeconds) this.save();
+      if (this.watch.requested) await this.stop();
+      if (performance.now() - this.lastSaved > 1000 * checkpointSeconds) await this.save();
       await breathe();
       asked = performance.now();
     }
     this.waiting = waited / (performance.now() - began);
   }
 
-  private update(batch: LabelledBatch): void {
+  private async update(batch: LabelledBatch): Promise<void> {
     const { seed } = this.options;
     const { position } = this;
     const learningRate = this.learningRate(position.step);
@@ -154,6 +154,7 @@ class Run {
       key: tf.tensor1d([seed, position.step], 'int32'),
     };
     const outputs = this.program.run('train', { ...inputs, learningRate, step: position.step + 1 });
+    await readable(Object.values(outputs));
     const loss = outputs['loss']!.dataSync()[0]!;
     const correct = outputs['correct']!.dataSync()[0]!;
     tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
@@ -178,7 +179,7 @@ class Run {
     const evaluation = this.options.evaluate
       ? await runEvaluation(this.program, this.options.evaluate, this.watch)
       : undefined;
-    if (evaluation === 'interrupted') this.stop();
+    if (evaluation === 'interrupted') return this.stop();
     const record: EpochRecord = {
       epoch: position.epoch + 1,
       steps: position.step,
@@ -229,18 +230,22 @@ class Run {
     });
   }
 
-  private save(): void {
+  private async save(): Promise<void> {
     const { checkpoint, model } = this.options;
     if (!checkpoint) return;
-    this.program.pull();
+    await this.pull();
     if (this.stepTimes.length > 0) this.position.stepMs = this.stepMs();
     saveState(checkpoint, model, this.optimizer, this.position);
     this.lastSaved = performance.now();
   }
 
-  private stop(): never {
-    this.program.pull();
-    this.save();
+  private pull(): Promise<void> {
+    return pullState(this.program, this.options.model, this.optimizer);
+  }
+
+  private async stop(): Promise<never> {
+    await this.pull();
+    await this.save();
     const { step, epoch } = this.position;
     const kept = this.options.checkpoint ? `, and the state is in ${this.options.checkpoint}` : '';
     const text = `Training was stopped after step ${step} in epoch ${epoch + 1}. The model holds what it learnt${kept}.`;

@@ -22,4 +22,6 @@ testGoldenCases('models', CASES, [
   ['wasm', 'moco-conv*', 2],
   ['wasm', 'swin-*-small-map', 3],
   ['wasm', 'vit-*', 2],
+  ['webgpu', 'vit-*', 2],
+  ['webgpu', 'swin-*-small-map', 3],
 ]);

@@ -57,7 +57,7 @@ describe('.ci/run', () => {
     const asked = readFileSync(path.join(folder, 'asked'), 'utf8').trim().split('\n');
     assert.equal(asked.length, 2);
     assert.match(asked[0]!, /apt-get .*update$/);
-    assert.match(asked[1]!, /install -y .* python3 python3-venv g\+\+ git chromium fonts-dejavu-core$/);
+    assert.match(asked[1]!, /install -y .* python3 python3-venv g\+\+ git chromium libvulkan1 fonts-dejavu-core$/);
     assert.equal(status, 0);
   });
 
@@ -65,7 +65,7 @@ describe('.ci/run', () => {
     fakeTool('sudo', 'echo no network; exit 100');
     assert.deepEqual(ci(), {
       status: 1,
-      lines: ['== System packages: python3 python3-venv g++ git chromium fonts-dejavu-core', 'no network'],
+      lines: ['== System packages: python3 python3-venv g++ git chromium libvulkan1 fonts-dejavu-core', 'no network'],
     });
   });
 

@@ -26,4 +26,6 @@ testGoldenCases('tuning methods', CASES, [
   ['cpu', 'mona-*', 2],
   ['wasm', 'lora-*', 2],
   ['wasm', 'adaptformer-official-s*', 1],
+  ['webgpu', 'mona-*', 2],
+  ['webgpu', 'vpt-deep*', 1],
 ]);

@@ -35,7 +35,7 @@ const vit: CaseRunner = (parityCase, check) => {
   const model = new MocoViT(mocoConfig(parityCase.config(schema)));
   const frozen = [...model.namedParameters()].filter(([, { trainable }]) => !trainable).map(([name]) => name);
   check.equal('frozen parameters', frozen.sort(), [...parityCase.spec.frozen].sort());
-  runClassifier(parityCase, check, model, {
+  return runClassifier(parityCase, check, model, {
     forward: (image, context) => {
       const features = model.forwardFeatures(image, context);
       context.tap?.('features', features);
@@ -55,7 +55,7 @@ const stemSchema = z.looseObject({
 const stem: CaseRunner = (parityCase, check) => {
   const { img, patch, dim, bn_eps, bn_momentum } = parityCase.config(stemSchema);
   const model = new ConvStem(img, patch, 3, dim, { epsilon: bn_eps, momentum: bn_momentum });
-  runClassifier(parityCase, check, model, { output: 'tokens', loss: meanSquare });
+  return runClassifier(parityCase, check, model, { output: 'tokens', loss: meanSquare });
 };
 
 const sinCosSchema = z.looseObject({

@@ -77,20 +77,20 @@ export const originalSwinConfig = (parityCase: ParityCase): Partial<SwinConfig> 
 
 const timm: CaseRunner = (parityCase, check) => {
   const config = parityCase.config(librarySchema);
-  runClassifier(parityCase, check, new SwinTransformer({ ...libraryConfig(config), imgSize: config.img_size! }));
+  return runClassifier(parityCase, check, new SwinTransformer({ ...libraryConfig(config), imgSize: config.img_size! }));
 };
 
 const torchvision: CaseRunner = (parityCase, check) => {
   const config = parityCase.config(librarySchema);
-  runRenamed(parityCase, check, { ...libraryConfig(config), ...SWIN_TORCHVISION });
+  return runRenamed(parityCase, check, { ...libraryConfig(config), ...SWIN_TORCHVISION });
 };
 
 const original: CaseRunner = (parityCase, check) => runRenamed(parityCase, check, originalSwinConfig(parityCase));
 
-function runRenamed(parityCase: ParityCase, check: Checker, config: Partial<SwinConfig>): void {
+function runRenamed(parityCase: ParityCase, check: Checker, config: Partial<SwinConfig>): Promise<void> {
   const names = namedAsTimm(parityCase);
   for (const name of names.computed) checkIndex(parityCase, check, name, config.windowSize!);
-  runClassifier(parityCase, check, new SwinTransformer(config), names);
+  return runClassifier(parityCase, check, new SwinTransformer(config), names);
 }
 
 /** The index tables in a file are what the model computes. */
@@ -105,10 +105,10 @@ const tablesSchema = z.looseObject({
   items: z.array(z.looseObject({ key: z.string(), hp: z.number(), wp: z.number(), window: size, shift: size })),
 });
 
-const tables: CaseRunner = (parityCase, check) => {
+const tables: CaseRunner = async (parityCase, check) => {
   const expected = parityCase.tensors('expected');
   for (const { key, hp, wp, window, shift } of parityCase.config(tablesSchema).items) {
-    checkTensor(check, `mask.${key}`, shiftMask([hp, wp], pair(window), pair(shift), -100));
+    await checkTensor(check, `mask.${key}`, shiftMask([hp, wp], pair(window), pair(shift), -100));
     const [h, w] = pair(window);
     for (const name of new Set([`index.${key}`, `index.${h}`, `index.${h}x${w}`])) {
       if (name in expected) check.close(name, relativePositionIndex([h, w]), [h * w, h * w]);

@@ -1,0 +1,76 @@
+// The webgpu engine on whatever device there is; a software driver will do.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import { readSafetensors } from '../../src/checkpoint/index.js';
+import { currentEngine, readable, startEngine, tf } from '../../src/engine/index.js';
+import { VisionTransformer } from '../../src/models/index.js';
+import { fit, type ProgressView } from '../../src/train/index.js';
+import { saveTuned, tune } from '../../src/tuning/index.js';
+import { tempDir } from '../support/tempDir.js';
+import { quadrants } from '../support/toy.js';
+
+const SILENT: ProgressView = { show: () => {}, finish: () => {} };
+
+describe('webgpu', () => {
+  const file = tempDir();
+  before(() => startEngine('webgpu'));
+
+  it('names its device', () => {
+    const { name, device, canCapture, describe } = currentEngine();
+    assert.equal(name, 'webgpu');
+    assert.equal(canCapture, false);
+    assert.ok(device.length > 0 && describe().endsWith(device), describe());
+  });
+
+  it('gives values that can be read at once after waiting for them', async () => {
+    const product = tf.matMul(tf.tensor2d([1, 2, 3, 4], [2, 2]), tf.tensor2d([0, 1, 1, 0], [2, 2]));
+    await readable([product]);
+    assert.deepEqual([...product.dataSync()], [2, 1, 4, 3]);
+    assert.deepEqual([...(await tf.add(product, 1).data())], [3, 2, 5, 4]);
+  });
+
+  it('trains, and leaves a state and a file of what was tuned', async () => {
+    const model = new VisionTransformer({
+      imgSize: 8,
+      patchSize: 4,
+      embedDim: 16,
+      depth: 1,
+      numHeads: 2,
+      numClasses: 4,
+      projDropRate: 0.1,
+    }).initialize(0);
+    const tuning = tune(model, 'adaptformer', { bottleneck: 4 }, { seed: 1 });
+    const frozen = (await model.stateDict()['blocks.0.attn.qkv.weight']!.data()).slice();
+    const checkpoint = file('state.safetensors');
+    const { history } = await fit({
+      model,
+      train: quadrants({ batches: 8 }),
+      evaluate: quadrants({ batches: 1 }),
+      epochs: 2,
+      optimizer: { name: 'adamw' },
+      schedule: { name: 'constant', baseLr: 0.03 },
+      seed: 5,
+      checkpoint,
+      progress: SILENT,
+    });
+    assert.ok(history[1]!.trainLoss < history[0]!.trainLoss, JSON.stringify(history));
+    const state = readSafetensors(checkpoint);
+    assert.deepEqual([...state['model/blocks.0.attn.qkv.weight']!.data], [...frozen]);
+    saveTuned(file('tuned.safetensors'), model, tuning);
+    const name = 'blocks.0.down_proj.weight';
+    assert.deepEqual([...readSafetensors(file('tuned.safetensors'))[name]!.data], [...state[`model/${name}`]!.data]);
+  });
+
+  it('says what it needs where there is no device', () => {
+    const script =
+      "require('./src/engine/index.ts').startEngine('webgpu').catch((error) => console.log(error.message))";
+    const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--eval', script], {
+      cwd: path.join(__dirname, '../..'),
+      env: { ...process.env, VK_ICD_FILENAMES: '/nowhere.json', VK_DRIVER_FILES: '/nowhere.json' },
+      encoding: 'utf8',
+    });
+    assert.match(stdout, /found no device.*libvulkan1/);
+  });
+});
