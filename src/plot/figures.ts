@@ -124,6 +124,8 @@ export interface Point {
   readonly name: string;
   readonly x: number;
   readonly y: number;
+  /** Half-width of a bar at `y`, such as a standard deviation over seeds. */
+  readonly error?: number;
 }
 
 /** Which end of each axis is the better one; the default is small x (cost), large y (quality). */
@@ -161,13 +163,21 @@ export function scatterFigure(
     },
     ...names.map((name, index): Data => {
       const own = points.filter((point) => point.name === name);
+      const errors = own.map(({ error = 0 }) => error);
       return {
         type: 'scatter',
         mode: 'markers',
         name,
         x: own.map(({ x }) => x),
         y: own.map(({ y }) => y),
-        marker: { color: cycle(PALETTE, index), size: 11, symbol: cycle(SYMBOLS, index) },
+        ...(errors.some((error) => error > 0) && {
+          error_y: { type: 'data', array: errors, visible: true, thickness: 1.5 },
+        }),
+        marker: {
+          color: cycle(PALETTE, index),
+          size: 11,
+          symbol: `${cycle(SYMBOLS, index)}${index < SYMBOLS.length ? '' : '-open'}`,
+        },
       };
     }),
   ];

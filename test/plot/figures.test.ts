@@ -147,6 +147,21 @@ describe('Pareto front', () => {
     assert.deepEqual(paretoFront([]), []);
   });
 
+  it('are told apart also where there are more than colours', () => {
+    const many = Array.from({ length: PALETTE.length + 4 }, (_, x) => ({ name: `method ${x}`, x, y: x }));
+    const [, ...points] = traces(scatterFigure(many));
+    assert.equal(new Set(points.map(({ marker }) => JSON.stringify(marker))).size, many.length);
+  });
+
+  it('carry error bars where a point has one', () => {
+    const figure = scatterFigure([
+      { name: 'a', x: 1, y: 1, error: 0.2 },
+      { name: 'b', x: 2, y: 2 },
+    ]);
+    const [, a, b] = traces(figure) as { error_y?: { array: number[] } }[];
+    assert.deepEqual([a!.error_y!.array, b!.error_y], [[0.2], undefined]);
+  });
+
   it('is drawn among the points', () => {
     const [front, ...rest] = traces(scatterFigure([point('a', 1, 1), point('b', 2, 0.5), point('a', 3, 2)]));
     assert.deepEqual(front!.x, [1, 3]);
