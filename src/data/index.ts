@@ -14,7 +14,7 @@ export { extractArchive, type TarEntry, tarEntries } from './files/tar.js';
 export { type GetOptions, getArchive, getDataset, verifyDataset } from './get.js';
 export { blankImage, decodeImage, type Image, readImage } from './image.js';
 export * from './loader/index.js';
-export { imagesPerClass } from './perClass.js';
+export { holdOut, imagesPerClass } from './perClass.js';
 export { type PlacedOptions, placedDataset } from './placed.js';
 export {
   type Archive,

@@ -47,7 +47,8 @@ export function trainingLoader(set: Dataset, budget: Budget, indices?: ArrayLike
   });
 }
 
-/** Every image once, in order, as evaluations see it. */
-export function evaluationLoader(set: Dataset, budget: Budget): DataLoader {
-  return new DataLoader(set, { batchSize: budget.batchSize, transforms: transformsOf(budget).test, seed: budget.seed });
+/** Every image once (or every one of `indices`), in order, as evaluations see it. */
+export function evaluationLoader(set: Dataset, budget: Budget, indices?: ArrayLike<number>): DataLoader {
+  const { batchSize, seed } = budget;
+  return new DataLoader(set, { batchSize, transforms: transformsOf(budget).test, seed, ...(indices && { indices }) });
 }

@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import path from 'node:path';
 import { readSafetensors } from '../checkpoint/index.js';
-import { openDataset } from '../data/index.js';
+import { type Dataset, holdOut, openDataset } from '../data/index.js';
 import * as errors from '../errors.js';
 import { onKernelInterrupt } from '../kernel/index.js';
 import { createModel } from '../models/index.js';
@@ -23,6 +23,8 @@ export interface TransferJob extends Pick<TransferOptions, 'name' | 'dir' | 'bud
   options?: Readonly<Record<string, unknown>>;
   /** The data set, as for `openDataset`. */
   data: string;
+  /** Trains on all but this share of each class's training images and evaluates on them: the test images stay unseen. */
+  holdOut?: number;
 }
 
 /** What the process of a job says. */
@@ -30,8 +32,9 @@ export type JobMessage = { epoch: EpochRecord } | { error: { name: string; messa
 
 /** The options of the transfer that `job` describes, with the weights as tensors: `dispose` frees them. */
 export async function openJob(job: TransferJob): Promise<{ options: TransferOptions; dispose(): void }> {
-  const { model, settings, weights: file, data, method, options, ...rest } = job;
-  const [train, test] = await Promise.all([openDataset(data, 'train'), openDataset(data, 'test')]);
+  const { model, settings, weights: file, data, holdOut: share, method, options, ...rest } = job;
+  const train = await openDataset(data, 'train');
+  const images = share === undefined ? { test: await openDataset(data, 'test') } : heldOut(train, share);
   const weights: StateDict | undefined =
     file === undefined
       ? undefined
@@ -39,7 +42,7 @@ export async function openJob(job: TransferJob): Promise<{ options: TransferOpti
   return {
     options: {
       ...rest,
-      ...{ train, test, weights, method },
+      ...{ train, ...images, weights, method },
       ...(options && { options: options as NonNullable<TransferOptions['options']> }),
       build: (numClasses) => createModel(model, { ...settings, numClasses }),
     },
@@ -47,6 +50,11 @@ export async function openJob(job: TransferJob): Promise<{ options: TransferOpti
       for (const tensor of Object.values(weights ?? {})) tensor.dispose();
     },
   };
+}
+
+function heldOut(train: Dataset, share: number): Pick<TransferOptions, 'indices' | 'test' | 'testIndices'> {
+  const { train: indices, held } = holdOut(train, share);
+  return { indices, test: train, testIndices: held };
 }
 
 /**

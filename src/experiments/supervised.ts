@@ -14,6 +14,8 @@ export interface TrainingRun {
   indices?: ArrayLike<number>;
   /** Evaluated after every epoch; of the same classes as `train`. */
   test: Dataset;
+  /** Only these images of `test`: with `holdOut`, training images that are held out. */
+  testIndices?: ArrayLike<number>;
   budget: Budget;
   /** Folder of the state file and the event files. */
   dir: string;
@@ -32,10 +34,11 @@ export const trainSupervised = (run: TrainingRun): Promise<FitResult> => trainFr
 
 /** The same with another name of the state file in `dir`. */
 export async function trainFrom(run: TrainingRun, stateFile: string): Promise<FitResult> {
-  const { model, train, indices, test, budget, dir, label, progress, onEpoch } = run;
+  const { model, train, indices, test, testIndices, budget, dir, label, progress, onEpoch } = run;
   sameClasses(train, test);
   const { batchSize: _, augmentation: __, images: ___, ...options } = budget;
-  const [training, evaluation] = [trainingLoader(train, budget, indices), evaluationLoader(test, budget)];
+  const training = trainingLoader(train, budget, indices);
+  const evaluation = evaluationLoader(test, budget, testIndices);
   try {
     return await fit({
       ...options,

@@ -154,7 +154,7 @@ function restore<N extends TuningName>({ build, weights, train, dir, budget }: T
 function decidedBy<N extends TuningName>(
   model: Module,
   tuning: Tuning,
-  { train, indices, test, budget }: TransferOptions<N>,
+  { train, indices, test, testIndices, budget }: TransferOptions<N>,
 ): TransferRecord['decidedBy'] {
   const { name, device, version } = currentEngine();
   const { augmentation: _, images: __, ...settings } = budget;
@@ -164,7 +164,7 @@ function decidedBy<N extends TuningName>(
     start: startOf(model),
     tuning,
     train: { name: train.name, batches: trainingLoader(train, budget, indices).identity },
-    test: { name: test.name, batches: evaluationLoader(test, budget).identity },
+    test: { name: test.name, batches: evaluationLoader(test, budget, testIndices).identity },
     budget: {
       ...settings,
       optimizer: parseOptimizer(budget.optimizer),

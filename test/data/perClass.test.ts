@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { imagesPerClass, openDataset } from '../../src/data/index.js';
+import { holdOut, imagesPerClass, openDataset } from '../../src/data/index.js';
 
 describe('images by class', () => {
   it('are the first of each class, in the order of the data set', async () => {
@@ -17,5 +17,27 @@ describe('images by class', () => {
       message: new RegExp(`has 2 images of ${set.classes[9]}, but 3 were asked for`),
     });
     assert.throws(() => imagesPerClass(set, [1, 2]), { name: 'UsageError', message: /10 classes, but 2 numbers/ });
+  });
+});
+
+describe('holding out', () => {
+  it('sets the last images of each class aside, and leaves each class some', async () => {
+    const set = await openDataset('shapes10?train=55', 'train');
+    const { train, held } = holdOut(set, 0.2);
+    assert.equal(train.length + held.length, 55);
+    assert.equal(new Set([...train, ...held]).size, 55);
+    // six images of the first five classes and five of the others: one is a fifth of both
+    assert.deepEqual([...held], [45, 46, 47, 48, 49, 50, 51, 52, 53, 54]);
+    assert.equal(holdOut(set, 0.99).train.length, 10);
+  });
+
+  it('needs a share, and two images of a class', async () => {
+    const set = await openDataset('shapes10?train=55', 'train');
+    assert.throws(() => holdOut(set, 1), { name: 'UsageError', message: /between 0 and 1, got 1/ });
+    const small = await openDataset('shapes10?train=15', 'train');
+    assert.throws(() => holdOut(small, 0.5), {
+      name: 'UsageError',
+      message: /has 1 images of .*: none can be held out/,
+    });
   });
 });

@@ -53,6 +53,15 @@ describe('a job in a process of its own', () => {
     assert.deepEqual(JSON.parse(fs.readFileSync(path.join(place('one'), 'transfer.json'), 'utf8')).key, record.key);
   });
 
+  it('leaves the test images alone where it holds out training images', async () => {
+    const record = await runJob(job('held', { data: 'shapes10?train=40&test=20', holdOut: 0.25 }));
+    const test = record.decidedBy['test'] as { name: string };
+    assert.equal(test.name, 'shapes10');
+    assert.equal((record.top1 * 10) % 1, 0, 'a share of ten images, one of each class');
+    assert.equal(record.history[0]!.steps, 1, 'thirty images are one full batch');
+    await assert.rejects(runJob(job('held', { holdOut: 1 })), UsageError);
+  });
+
   it('passes on what goes wrong, as the error that it is', async () => {
     await assert.rejects(runJob(job('wrong', { options: { rank: 2 } })), UsageError);
     await assert.rejects(runJob(job('wrong', { settings: { ...SETTINGS, depth: 2 } })), CheckpointError);
