@@ -70,6 +70,7 @@ function originOf({ git, engine, threads, machine, versions, data, weights }: Pr
     engine: engine ? `${engine.name} ${engine.version} on ${engine.device}` : 'none',
     threads: String(threads ?? 'unknown'),
     processor: machine.cpu,
+    GPUs: machine.gpus.join('; ') || 'none',
     ...Object.fromEntries(Object.entries(versions).map(([name, version]) => [`version of ${name}`, version])),
     ...checksums('data', data),
     ...checksums('weights', weights),

@@ -47,7 +47,7 @@ export function isClaimed(dir: string): boolean {
 /** False where another process was first. */
 function take(file: string): boolean {
   const own: Owner = { pid: process.pid, start: startOf(process.pid) };
-  const whole = `${file}.${process.pid}`;
+  const whole = `${file}.${process.pid}.tmp`;
   fs.writeFileSync(whole, JSON.stringify(own));
   try {
     fs.linkSync(whole, file);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryOf } from '../memory.js';
 import type { MemorySample } from './kernelDeath.js';
 import { ENV } from './lab.js';
-import { environmentOf, groupCpuSeconds, memoryLimit, oomKills } from './procfs.js';
+import { groupCpuSeconds, memoryLimit, oomKills, processesWith } from './procfs.js';
 import { StallWatch } from './stallWatch.js';
 
 /** A kernel whose client was killed ends by itself within a few seconds. */
@@ -61,11 +61,13 @@ export class KernelWatch {
   }
 }
 
-/** Waits until the kernel of a killed run has ended, which may still write in the run folder; ends one that stays. */
-export async function endOrphan(pid: number, runDir: string): Promise<void> {
-  const lives = () => environmentOf(pid, ENV.runDir) === runDir;
-  for (const end = Date.now() + ORPHAN_MS; lives() && Date.now() < end; ) await sleep(100);
-  if (!lives()) return;
-  process.kill(-pid, 'SIGKILL');
-  while (lives()) await sleep(100);
+/**
+ * Waits until the kernel of a killed run, and the processes that it had started, are gone: they may still write in the
+ * run folder. Ends those that stay.
+ */
+export async function endOrphans(runDir: string): Promise<void> {
+  const left = () => processesWith(ENV.runDir, runDir).filter((pid) => pid !== process.pid);
+  for (const end = Date.now() + ORPHAN_MS; left().length > 0 && Date.now() < end; ) await sleep(100);
+  for (const pid of left()) process.kill(pid, 'SIGKILL');
+  while (left().length > 0) await sleep(100);
 }

@@ -15,7 +15,7 @@ function read(file: string): string | undefined {
   }
 }
 
-function statFields(pid: number | string): readonly string[] | undefined {
+function statFields(pid: number): readonly string[] | undefined {
   const text = read(`/proc/${pid}/stat`);
   return text?.slice(text.lastIndexOf(')') + 2).split(' ');
 }
@@ -26,24 +26,28 @@ export function startOf(pid: number): string | undefined {
   return ticks && `${read('/proc/sys/kernel/random/boot_id')?.trim()} ${ticks}`;
 }
 
-/** Processor time that the processes of a group have used so far, in seconds. */
-export function groupCpuSeconds(group: number): number | undefined {
+/** The ids of all processes; undefined where the system does not tell. */
+function processIds(): readonly number[] | undefined {
   if (!fs.existsSync('/proc/self/stat')) return undefined;
-  const ticks = fs
+  return fs
     .readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .map((pid) => statFields(pid) ?? [])
-    .filter((fields) => Number(fields[FIELD.processGroup]) === group)
-    .map((fields) => Number(fields[FIELD.userTicks]) + Number(fields[FIELD.systemTicks]));
-  return ticks.reduce((sum, value) => sum + value, 0) / TICKS_PER_SECOND;
+    .map(Number);
 }
 
-/** A variable in the environment that a process was started with. */
-export function environmentOf(pid: number, name: string): string | undefined {
-  const entry = read(`/proc/${pid}/environ`)
-    ?.split('\0')
-    .find((line) => line.startsWith(`${name}=`));
-  return entry?.slice(name.length + 1);
+/** Processor time that the processes of a group have used so far, in seconds. */
+export function groupCpuSeconds(group: number): number | undefined {
+  const ticks = processIds()
+    ?.map((pid) => statFields(pid) ?? [])
+    .filter((fields) => Number(fields[FIELD.processGroup]) === group)
+    .map((fields) => Number(fields[FIELD.userTicks]) + Number(fields[FIELD.systemTicks]));
+  return ticks && ticks.reduce((sum, value) => sum + value, 0) / TICKS_PER_SECOND;
+}
+
+/** The processes that were started with this value of an environment variable; none where the system does not tell. */
+export function processesWith(name: string, value: string): readonly number[] {
+  const entry = `${name}=${value}`;
+  return (processIds() ?? []).filter((pid) => read(`/proc/${pid}/environ`)?.split('\0').includes(entry));
 }
 
 /** How many processes the system has killed for want of memory, in this control group and in all. */

@@ -4,6 +4,8 @@ import type { Output } from '../kernel/index.js';
 
 /** The bar of a training's progress line. */
 const BAR = / [━╌]+ /;
+/** What stands between its figures. */
+const FIGURE = ' · ';
 
 /** The last line of an output that says anything, without terminal codes and bars; empty where there is none. */
 export function progressText(output: Output): string {
@@ -19,9 +21,14 @@ function lastLine(text: string): string {
   return last.replace(BAR, ' ').trim();
 }
 
-/** `text` in at most `width` characters: what is too much is left out before its end, where the time left stands. */
+/**
+ * `text` in at most `width` characters. What is too much is left out before its end, where the time left stands: first
+ * whole figures of a progress line, then characters.
+ */
 export function shortenedTo(width: number, text: string): string {
   if (text.length <= width) return text;
+  const figures = text.split(FIGURE);
+  if (figures.length > 2) return shortenedTo(width, [...figures.slice(0, -2), figures.at(-1)!].join(FIGURE));
   const tail = Math.floor((width - 1) / 3);
   return `${text.slice(0, Math.max(0, width - 1 - tail))}…${text.slice(text.length - tail)}`;
 }

@@ -20,6 +20,7 @@ function describeOrigin(): Origin {
     versions: versions(),
     machine: {
       cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+      gpus: gpus(),
       cores: os.availableParallelism(),
       memoryBytes: os.totalmem(),
       platform: `${os.platform()} ${os.arch()} ${os.release()}`,
@@ -68,6 +69,24 @@ function gitState(): Origin['git'] {
     return { commit: git('rev-parse', 'HEAD'), dirty: git('status', '--porcelain') !== '' };
   } catch {
     return null;
+  }
+}
+
+/** As NVIDIA's tool tells them: `NVIDIA H100 80GB HBM3, driver 550.54`. None where there is no such tool. */
+export function gpus(): string[] {
+  const query = ['--query-gpu=name,driver_version', '--format=csv,noheader'];
+  try {
+    const lines = execFileSync('nvidia-smi', query, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 10_000,
+    });
+    return lines
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().replace(/, (?=[^,]*$)/, ', driver '));
+  } catch {
+    return [];
   }
 }
 

@@ -22,7 +22,12 @@ export function provenanceHtml(provenance: Provenance): string {
   const rows: [string, string | undefined][] = [
     ['Code', git ? `${git.commit}${git.dirty ? ', with uncommitted changes' : ''}` : 'not in a git working tree'],
     ['Engine', engine ? `${engine.name} ${engine.version}, ${engine.device}` : 'not recorded'],
-    ['Machine', `${machine.cpu}, ${machine.cores} cores, ${memoryText(machine.memoryBytes)}, ${machine.platform}`],
+    [
+      'Machine',
+      [machine.cpu, `${machine.cores} cores`, memoryText(machine.memoryBytes), ...machine.gpus, machine.platform].join(
+        ', ',
+      ),
+    ],
     [
       'Versions',
       Object.entries(versions)

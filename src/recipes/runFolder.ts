@@ -84,7 +84,14 @@ const provenanceSchema = z.object({
   engine: engineSchema.nullable(),
   /** Native threads of TensorFlow in the kernel: their number decides the last bits of sums. */
   threads: z.number().nullable().default(null),
-  machine: z.object({ cpu: z.string(), cores: z.number(), memoryBytes: z.number(), platform: z.string() }),
+  machine: z.object({
+    cpu: z.string(),
+    /** Model and driver of each NVIDIA GPU that is there; the engine's device says whether one was used. */
+    gpus: z.array(z.string()).default([]),
+    cores: z.number(),
+    memoryBytes: z.number(),
+    platform: z.string(),
+  }),
   data: z.array(sourceSchema),
   weights: z.array(sourceSchema).default([]),
   startedAt: z.string(),

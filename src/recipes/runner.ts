@@ -5,7 +5,7 @@ import { VitlabError } from '../errors.js';
 import { type ExecuteResult, Kernel, KernelDiedError } from '../kernel/index.js';
 import { checkMetrics } from './contract.js';
 import { deathOf, saysOutOfMemory } from './kernelDeath.js';
-import { endOrphan, KernelWatch } from './kernelWatch.js';
+import { endOrphans, KernelWatch } from './kernelWatch.js';
 import { ENV } from './lab.js';
 import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook, writeText } from './notebook.js';
 import { type CellOutcome, checkText, EXIT, METRIC_EXIT, type Outcome } from './outcome.js';
@@ -72,7 +72,7 @@ export class Runner {
     const { earlier, runDir, claim } = this.#plan;
     try {
       if (earlier?.status === 'finished') return this.#alreadyFinished(earlier);
-      if (earlier?.kernelPid) await endOrphan(earlier.kernelPid, runDir);
+      if (earlier) await endOrphans(runDir);
       const provenance = this.#firstProvenance();
       clearRecorded(runDir);
       writeJson(path.join(runDir, FILES.provenance), provenance);

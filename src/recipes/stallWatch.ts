@@ -4,7 +4,7 @@ import { durationText } from './progress.js';
 /** Below this share of a core a kernel does nothing but wait. */
 const IDLE_SHARE = 0.02;
 /** How much longer a cell may be silent while it computes: that may be work without a progress bar. */
-const COMPUTING_FACTOR = 6;
+const COMPUTING_FACTOR = 36;
 
 export interface StallOptions {
   /** How long a cell may neither say nor compute anything. */

@@ -85,9 +85,12 @@ describe('words', () => {
 
   it('shortens a line before its end, where the time left stands', () => {
     assert.equal(shortenedTo(20, 'short'), 'short');
-    const line = shortenedTo(30, 'recipe: cell 2 of 9, 12 s, epoch 2/4 3/10 · loss 1.234 · 0:35 left');
-    assert.equal(line.length, 30);
-    assert.match(line, /^recipe: cell 2 of 9,….*0:35 left$/);
+    const line = 'recipe: cell 2 of 9, 12 s, epoch 2/4 3/10 · loss 1.234 · 120 img/s · 0:35 left';
+    assert.equal(shortenedTo(70, line), 'recipe: cell 2 of 9, 12 s, epoch 2/4 3/10 · loss 1.234 · 0:35 left');
+    assert.equal(shortenedTo(60, line), 'recipe: cell 2 of 9, 12 s, epoch 2/4 3/10 · 0:35 left');
+    const short = shortenedTo(30, line);
+    assert.equal(short.length, 30);
+    assert.match(short, /^recipe: cell 2 of 9,….*0:35 left$/);
   });
 
   it('gives kernels a fair share of the threads, unless the environment says how many', () => {
