@@ -88,7 +88,7 @@ export function resolveParameters(declared: readonly Parameter[], overrides: Ove
     const names = declared.map((candidate) => candidate.name);
     const guess = nearest(name, names);
     throw new UsageError(
-      `${file} has no parameter '${name}' (${origin}). ${guess ? `Did you mean '${guess}'? ` : ''}` +
+      `${file} has no parameter '${name}' (named in ${origin}). ${guess ? `Did you mean '${guess}'? ` : ''}` +
         (names.length ? `Its parameters are ${names.join(', ')}.` : "It has no cell tagged 'parameters'."),
     );
   };
@@ -97,8 +97,8 @@ export function resolveParameters(declared: readonly Parameter[], overrides: Ove
       values[name] = checked(find(name, origin), value, origin);
     }
   };
-  setAll(overrides.profile, 'in the profile');
-  setAll(overrides.file, 'in --params');
+  setAll(overrides.profile, 'the profile');
+  setAll(overrides.file, '--params');
   for (const [name, text] of Object.entries(overrides.texts ?? {})) {
     const parameter = find(name, '-p');
     values[name] = checked(parameter, fromText(parameter, text), '-p');

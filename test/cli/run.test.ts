@@ -1,6 +1,6 @@
 // `vitlab run` over real kernels, with small notebooks that need no engine.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { readRun } from '../../src/recipes/runFolder.js';
@@ -138,11 +138,24 @@ describe('vitlab run', () => {
 
   it('refuses what does not fit before anything runs: 2', async () => {
     const file = notebook('typed', [{ source: 'let epochs = 1;', tags: ['parameters'] }], { profiles: {} });
+    const parameters = (name: string, text: string) => {
+      writeFileSync(place(name), text);
+      return place(name);
+    };
     const cases: [string[], RegExp][] = [
       [['-p', 'epoch=2'], /no parameter 'epoch'.*Did you mean 'epochs'\?/],
       [['-p', 'epochs=many'], /'epochs' must be of type number/],
       [['-p', 'epochs'], /name=value/],
       [['--profile', 'quick'], /no profile 'quick'/],
+      [
+        ['--params', parameters('wrong.yaml', 'epochs: many')],
+        /'epochs' must be of type number.*--params gives "many"/,
+      ],
+      [
+        ['--params', parameters('unknown.json', '{"epohcs": 2}')],
+        /no parameter 'epohcs' \(named in --params\).*'epochs'\?/,
+      ],
+      [['--params', place('missing.yaml')], /Cannot read the parameters .*missing\.yaml/],
     ];
     for (const [args, message] of cases) {
       const { code, stderr } = await cli(['run', file, ...args, '--out', place('typed-run')]);
