@@ -72,7 +72,7 @@ describe('vitlab run, killed and resumed', () => {
     const { code, stdout } = await cli(['run', '--check', place('whole'), '--out', place('again')]);
     assert.equal(code, 0, stdout);
     assert.match(stdout, /All 8 metrics are the same to the bit/);
-    assert.doesNotMatch(stdout, /Not the same as before/);
+    assert.doesNotMatch(stdout, /(engine|threads|processor|version of \S+): /);
     assert.deepEqual(metricsOf(place('again')), whole);
     assert.equal(readProvenance(place('again')).threads, readProvenance(place('whole')).threads);
   });
@@ -128,7 +128,7 @@ describe('vitlab run, killed and resumed', () => {
     const { code, stdout } = await cli(args);
     assert.equal(code, 3, stdout);
     assert.match(stdout, /1 of 8 metrics moved:\nmetric +before +after\nfirst\.weights +0\.5 +-?\d/);
-    assert.match(stdout, /Not the same as before:\n {2}version of tensorflow: 1\.0\.0 before, \d/);
+    assert.match(stdout, /Not the same as before:\n(.*\n)* {2}version of tensorflow: 1\.0\.0 before, \d/);
     assert.match(readFileSync(junit, 'utf8'), /failures="1"[\s\S]*first\.weights is .*, but exactly 0\.5 was expected/);
     assert.match(readFileSync(summary, 'utf8'), /\| ❌ \| first\.weights \| .* \| exactly 0\.5 \|/);
   });
