@@ -15,6 +15,7 @@ export {
   scatterFigure,
 } from './figures.js';
 export { type HeatMapGridOptions, type HeatMapPanel, heatMapGridFigure } from './heatMapGrid.js';
+export { type HistogramOptions, histogramFigure, type Sample } from './histogram.js';
 export { type ImageGridOptions, imageGridFigure, type Tile } from './images.js';
 export { type HeatGrid, type OverlayOptions, overlayHeat } from './overlay.js';
 export { encodePng } from './png.js';
