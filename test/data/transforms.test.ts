@@ -228,6 +228,19 @@ describe('random transforms', () => {
   });
 });
 
+describe('the presets of MoCo v3', () => {
+  it('turn hues and blur as the authors do, or as they are told', () => {
+    const turned = JSON.stringify(augmentations.moco2({ hue: 0.5, blurSigma: [0.1, 0.3] }));
+    assert.match(turned, /"hue":0.5/);
+    assert.match(turned, /"sigma":\[0.1,0.3\]/);
+    assert.match(JSON.stringify(augmentations.moco1()), /"hue":0.1.*"sigma":\[0.1,2\]/);
+  });
+
+  it('refuse a hue of more than half a circle', () => {
+    assert.throws(() => new Pipeline(augmentations.moco1({ hue: 0.6 })), UsageError);
+  });
+});
+
 describe('the preset of the AdaptFormer reproduction', () => {
   it('is the list of the document', () => {
     assert.deepEqual(

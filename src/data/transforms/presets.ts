@@ -9,6 +9,10 @@ export interface PresetOptions {
   std?: readonly [number, number, number];
   /** The smallest share of the area a MoCo crop takes. */
   cropMin?: number;
+  /** How far a MoCo view may turn hues, 0…0.5. MoCo's own is 0.1. */
+  hue?: number;
+  /** Bounds of a MoCo view's blur, in pixels. Default 0.1…2, made for 224 × 224: scale it with smaller images. */
+  blurSigma?: readonly [number, number];
 }
 
 type Preset = (options?: PresetOptions) => TransformSpec[];
@@ -18,6 +22,9 @@ function normalize(options: PresetOptions, mean: readonly number[], std: readonl
   return { name: 'normalize', mean: [...(options.mean ?? mean)] as Triple, std: [...(options.std ?? std)] as Triple };
 }
 
+/** Pixels. */
+const BLUR = [0.1, 2] as const;
+
 /** MoCo v3's two views (its `main_moco.py`): they differ in how often they blur and solarise. */
 function moco(options: PresetOptions, blur: number, solarize: number): TransformSpec[] {
   const specs: TransformSpec[] = [
@@ -25,10 +32,14 @@ function moco(options: PresetOptions, blur: number, solarize: number): Transform
     {
       name: 'randomApply',
       p: 0.8,
-      transforms: [{ name: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1 }],
+      transforms: [{ name: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: options.hue ?? 0.1 }],
     },
     { name: 'grayscale', p: 0.2 },
-    { name: 'randomApply', p: blur, transforms: [{ name: 'gaussianBlur', sigma: [0.1, 2] }] },
+    {
+      name: 'randomApply',
+      p: blur,
+      transforms: [{ name: 'gaussianBlur', sigma: [...(options.blurSigma ?? BLUR)] as [number, number] }],
+    },
   ];
   if (solarize > 0) specs.push({ name: 'randomApply', p: solarize, transforms: [{ name: 'solarize' }] });
   specs.push({ name: 'horizontalFlip' }, normalize(options, IMAGENET_MEAN, IMAGENET_STD));
