@@ -2,6 +2,12 @@
 import { type Check, rangeText } from './contract.js';
 import type { Status } from './runFolder.js';
 
+/** How a run came to its end, as far as its cells tell. */
+export interface Ending {
+  readonly status: Status;
+  readonly error: string | null;
+}
+
 export interface CellOutcome {
   readonly label: string;
   readonly status: 'ok' | 'failed' | 'skipped';

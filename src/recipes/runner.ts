@@ -1,19 +1,18 @@
 // Runs one planned notebook in a fresh kernel, cell by cell, and leaves a run folder that tells the truth at every
 // moment: provenance.json says `running` until all else is written.
 import path from 'node:path';
-import { VitlabError } from '../errors.js';
 import { type ExecuteResult, Kernel, KernelDiedError } from '../kernel/index.js';
+import { conclude, messageOf } from './conclude.js';
 import { checkMetrics } from './contract.js';
 import { deathOf, saysOutOfMemory } from './kernelDeath.js';
 import { endOrphans, KernelWatch } from './kernelWatch.js';
 import { ENV } from './lab.js';
-import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook, writeText } from './notebook.js';
-import { type CellOutcome, checkText, EXIT, METRIC_EXIT, type Outcome } from './outcome.js';
+import { type Cell, hasTag, type Notebook, type Output, writeJson, writeNotebook } from './notebook.js';
+import { type CellOutcome, type Ending, EXIT, type Outcome } from './outcome.js';
 import type { Plan } from './plan.js';
 import { progressText } from './progress.js';
 import { newProvenance, threadsIn } from './provenance.js';
-import { renderReport } from './report.js';
-import { clearRecorded, FILES, type Provenance, type Run, readRecorded, type Status } from './runFolder.js';
+import { clearRecorded, FILES, type Provenance, readRecorded } from './runFolder.js';
 
 export interface RunLimits {
   /** For the whole run, the kernel's start included. */
@@ -37,11 +36,6 @@ export interface Progress {
 const INTERRUPT_MS = 15_000;
 const LOOK_MS = 500;
 const STALL_MS = 600_000;
-
-interface Ending {
-  readonly status: Status;
-  readonly error: string | null;
-}
 
 const FINISHED: Ending = { status: 'finished', error: null };
 
@@ -226,66 +220,16 @@ export class Runner {
     }
   }
 
-  /** Writes the report, then the final provenance: whoever reads `finished` finds all files. */
-  #conclude(provenance: Provenance, before: Ending): Outcome {
-    const { runDir, contract, profile, name } = this.#plan;
-    const { recorded, ending } = this.#readBack(before);
-    const { status, error } = ending;
-    const { metrics, records } = recorded;
-    const checks = status === 'finished' ? checkMetrics(contract, profile, metrics) : [];
-    const failed = checks.filter(({ passed }) => !passed);
-    const exitCode = failed.length ? METRIC_EXIT : EXIT[status];
-    const final: Provenance = {
-      ...provenance,
-      status,
-      exitCode,
-      error: failed.length ? failed.map(checkText).join(' ') : error,
-      engine: records?.engine ?? null,
-      data: records?.data ?? [],
-      weights: records?.weights ?? [],
+  /** What the run became, written in its folder. */
+  #conclude(provenance: Provenance, ending: Ending): Outcome {
+    this.#writeNotebook();
+    const facts = {
       finishedAt: new Date().toISOString(),
       seconds: (Date.now() - this.#startedAt.getTime()) / 1000,
-      peakMemoryBytes: Math.max(this.#watch?.peakMemory ?? 0, records?.peakMemoryBytes ?? 0) || null,
+      peakMemoryBytes: this.#watch?.peakMemory ?? 0,
       kernelPid: this.#kernel?.pid ?? null,
     };
-    const reported = this.#writeReport({ dir: runDir, provenance: final, ...recorded });
-    writeJson(path.join(runDir, FILES.provenance), reported);
-    const { seconds } = reported;
-    return {
-      name,
-      runDir,
-      status: reported.status,
-      exitCode: reported.exitCode!,
-      error: reported.error,
-      cells: this.#cells,
-      checks,
-      metrics,
-      seconds: seconds!,
-    };
-  }
-
-  /** The run's provenance; where its report cannot be written, the run has failed. */
-  #writeReport(run: Run): Provenance {
-    const { provenance } = run;
-    this.#writeNotebook();
-    try {
-      writeText(path.join(run.dir, FILES.report), renderReport(run, this.#notebook, this.#plan.contract));
-      return provenance;
-    } catch (error) {
-      const what = [provenance.error, `The report could not be written: ${messageOf(error)}`].filter(Boolean);
-      return { ...provenance, status: 'failed', exitCode: EXIT.failed, error: what.join(' ') };
-    }
-  }
-
-  /** What the notebook recorded; where that is damaged, the run has failed. */
-  #readBack(ending: Ending): { recorded: Omit<Run, 'dir' | 'provenance'>; ending: Ending } {
-    try {
-      return { recorded: readRecorded(this.#plan.runDir), ending };
-    } catch (error) {
-      if (!(error instanceof VitlabError)) throw error;
-      const recorded = { metrics: {}, measurements: {}, records: undefined };
-      return { recorded, ending: { status: 'failed', error: [ending.error, error.message].filter(Boolean).join(' ') } };
-    }
+    return conclude(this.#plan, this.#notebook, { ...provenance, ...facts }, ending, this.#cells);
   }
 
   #alreadyFinished(earlier: Provenance): Outcome {
@@ -322,8 +266,4 @@ function labelOf(cell: Cell, number: number): string {
 
 function firstLine(text: string): string {
   return text.trim().split('\n')[0]!;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
