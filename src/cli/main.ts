@@ -27,6 +27,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "export a run's figures as PNG or SVG",
     load: () => (require('./plot.js') as typeof import('./plot.js')).plotCommand(),
   },
+  notebooks: {
+    summary: 'clean notebooks, and check that they are recipes',
+    load: () => (require('./notebooks.js') as typeof import('./notebooks.js')).notebooksCommand(),
+  },
   lab: {
     summary: 'start JupyterLab on this machine',
     load: () => (require('./lab.js') as typeof import('./lab.js')).labCommand(),

@@ -51,8 +51,13 @@ export function readNotebook(file: string): Notebook {
   return result.data;
 }
 
-/** Writes a notebook as Jupyter does: one space of indentation, texts as lists of lines. */
+/** Writes a notebook as Jupyter does. */
 export function writeNotebook(file: string, notebook: Notebook): void {
+  writeText(file, notebookText(notebook));
+}
+
+/** A notebook as the text of its file: one space of indentation, texts as lists of lines. */
+export function notebookText(notebook: Notebook): string {
   const cells = notebook.cells.map((cell) => ({
     ...cell,
     source: lines(cell.source),
@@ -62,7 +67,7 @@ export function writeNotebook(file: string, notebook: Notebook): void {
       ),
     }),
   }));
-  writeText(file, `${JSON.stringify({ ...notebook, cells }, null, 1)}\n`);
+  return `${JSON.stringify({ ...notebook, cells }, null, 1)}\n`;
 }
 
 /** Writes text atomically. */
