@@ -77,7 +77,12 @@ class Output {
   api() {
     const show = (type, bundle, metadata, displayId) =>
       this.send(type, { data: encode(bundle), metadata, transient: displayId ? { display_id: displayId } : {} });
+    const cell = () => this.#parent.msg_id ?? '';
     return Object.freeze({
+      get cell() {
+        return cell();
+      },
+      watched: process.env.VITLAB_HEADLESS !== '1',
       display: (bundle, metadata = {}, displayId = randomUUID()) => {
         show('display_data', bundle, metadata, displayId);
         return displayId;

@@ -16,6 +16,8 @@ const INTERRUPT_MS = 15_000;
 const START_ATTEMPTS = 3;
 /** Node's timers hold no more; they would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Tells the kernel that nobody watches its cells run; see KernelDisplay. */
+const HEADLESS = { VITLAB_HEADLESS: '1' };
 
 export type KernelOptions = {
   /** Folder of the kernelspec; default the project's own. */
@@ -72,7 +74,7 @@ export class Kernel {
       const launched = await KernelProcess.launch({
         specDir: path.resolve(options.specDir ?? ownSpecDir()),
         cwd: options.cwd ?? process.cwd(),
-        env: options.env ?? process.env,
+        env: { ...HEADLESS, ...(options.env ?? process.env) },
         connectionDir: options.connectionDir ?? tmpdir(),
       });
       const wire = new Wire(launched.connection.key);

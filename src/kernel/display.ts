@@ -4,6 +4,10 @@ import type { MimeBundle } from './outputs.js';
 
 /** Shows representations of things in the running cell. Values that are bytes are sent as base64. */
 export interface KernelDisplay {
+  /** Which run of a cell goes on: another text for every run of every cell. */
+  readonly cell: string;
+  /** False where this project's headless client runs the cells, so that nobody sees what renews itself. */
+  readonly watched: boolean;
   /** Shows one thing in all the representations of `bundle` (by mime type). Returns its display id. */
   display(bundle: MimeBundle, metadata?: Record<string, unknown>, displayId?: string): string;
   /** Replaces what is shown under a display id, wherever it stands: a progress bar, a figure that grows. */

@@ -18,8 +18,10 @@ export { type HeatMapGridOptions, type HeatMapPanel, heatMapGridFigure } from '.
 export { type HistogramOptions, histogramFigure, type Sample } from './histogram.js';
 export { type ImageGridOptions, imageGridFigure, type Tile } from './images.js';
 export { type HeatGrid, type OverlayOptions, overlayHeat } from './overlay.js';
+export { panelsFigure } from './panels.js';
 export { encodePng } from './png.js';
-export { type AxisOptions, axis, baseLayout, INK, PALETTE } from './style.js';
+export { sketchSvg } from './sketch.js';
+export { type AxisOptions, axis, baseLayout, cycle, INK, PALETTE } from './style.js';
 export {
   type CellValue,
   type DataFrameLike,

@@ -16,6 +16,7 @@ import {
   InterruptWatch,
   type KnnOptions,
   knnAccuracy,
+  LiveCurves,
   loadState,
   type OptimizerConfig,
   type Position,
@@ -29,6 +30,8 @@ import {
   schedules,
 } from '../train/index.js';
 import { GRAD_NORM, type Moco, type MocoStepOptions, mocoStep } from './moco.js';
+
+const LABEL = 'pre-training';
 
 /** Two views of each image, NHWC float32: what a loader with two `views` gives. */
 export interface ViewSource {
@@ -72,6 +75,8 @@ export interface PretrainOptions extends Pick<MocoStepOptions, 'clipNorm' | 'gra
   logDir?: string;
   label?: string;
   progress?: ProgressView;
+  /** Curves that renew themselves under the notebook's cell, as those of `fit`. */
+  curves?: boolean;
   onStep?: (record: PretrainStep) => void;
   onEpoch?: (record: PretrainEpoch) => void;
 }
@@ -140,6 +145,7 @@ class Run {
   private readonly learningRate: (step: number) => number;
   private readonly momentum: (step: number) => number;
   private readonly progress: ProgressView;
+  private readonly live: LiveCurves | undefined;
   private readonly events: EventWriter | undefined;
   private readonly watch: InterruptWatch;
   /** One number an update: the loss, and the norms by the name of the step's output. */
@@ -169,6 +175,8 @@ class Run {
     this.curves = Object.fromEntries(names.map((name) => [name, Array.from(known[name] ?? [])]));
     // last: what throws above leaves no file and no listener behind
     this.events = logDir ? new EventWriter(logDir) : undefined;
+    this.live = LiveCurves.open(options.label ?? LABEL, train.batches * epochs, options.curves);
+    this.live?.resume(this.position.history, { labels: false });
     this.watch = new InterruptWatch();
   }
 
@@ -180,6 +188,7 @@ class Run {
       const { fingerprint, step, epoch, history } = this.position;
       this.position = { ...START(fingerprint), step, epoch: epoch + 1, history: [...history, record] };
       await this.save();
+      this.live?.epoch(record, { labels: false });
       this.report(epochOf(record));
     }
     await this.pull();
@@ -201,6 +210,7 @@ class Run {
 
   dispose(): void {
     this.watch.stopListening();
+    this.live?.finish();
     this.program.dispose();
     this.judging.dispose();
     this.optimizer.dispose();
@@ -247,6 +257,7 @@ class Run {
     position.step++;
     position.batch++;
     position.lossSum += loss;
+    this.live?.step(step, loss);
     this.events?.scalars(step, { 'train/loss': loss, 'train/learning_rate': learningRate, momentum, ...norms });
     this.options.onStep?.({ step, loss, learningRate, momentum, gradNorms: byPath(norms, (norm: number) => norm) });
   }
@@ -279,7 +290,7 @@ class Run {
   }
 
   private report({ epoch, steps, loss, knnTop1, ...rest }: PretrainEpoch): void {
-    const { label = 'pre-training', epochs, onEpoch } = this.options;
+    const { label = LABEL, epochs, onEpoch } = this.options;
     const watched = knnTop1 === undefined ? '' : ` · nearest neighbours ${knnTop1.toFixed(4)}`;
     const scalars = { 'epoch/loss': loss, ...(knnTop1 !== undefined && { 'epoch/knn_top1': knnTop1 }) };
     this.events?.scalars(steps, scalars);
@@ -289,7 +300,7 @@ class Run {
 
   private show(): void {
     const { position, options } = this;
-    const { train, epochs, label = 'pre-training' } = options;
+    const { train, epochs, label = LABEL } = options;
     this.imagesHere += train.batchSize;
     const rate = this.imagesPerSecond();
     const toDo = train.batches * (epochs - position.epoch) - position.batch;

@@ -16,6 +16,7 @@ export {
 export { gradientNorms } from './gradientNorms.js';
 export { Interrupted, InterruptWatch } from './interrupt.js';
 export { type KnnOptions, knnAccuracy, knnPredict } from './knn.js';
+export { LiveCurves } from './liveCurves.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';

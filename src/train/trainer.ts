@@ -8,12 +8,15 @@ import type { BatchSource, LabelledBatch } from './batches.js';
 import { breathe, runEvaluation } from './evaluate.js';
 import { EventWriter } from './events.js';
 import { Interrupted, InterruptWatch } from './interrupt.js';
+import { LiveCurves } from './liveCurves.js';
 import { decayGroups } from './optimizers/groups.js';
 import { createOptimizer, type OptimizerConfig, parseOptimizer } from './optimizers/registry.js';
 import { createProgress, type ProgressView } from './progress.js';
 import { createSchedule, type ScheduleConfig } from './scheduleRegistry.js';
 import { type EpochRecord, loadState, type Position, pullState, START, saveState } from './state.js';
 import { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
+
+const LABEL = 'training';
 
 export interface FitOptions extends TrainStepOptions {
   /** Trains what is trainable in it. */
@@ -38,6 +41,11 @@ export interface FitOptions extends TrainStepOptions {
   /** What the run is called where it shows itself. */
   label?: string;
   progress?: ProgressView;
+  /**
+   * Curves of loss and accuracy that renew themselves under the notebook's cell. Default: where somebody watches, so not
+   * in a headless run.
+   */
+  curves?: boolean;
   onEpoch?: (record: EpochRecord) => void;
 }
 
@@ -71,6 +79,7 @@ class Run {
   private readonly program: Program;
   private readonly learningRate: (step: number) => number;
   private readonly progress: ProgressView;
+  private readonly curves: LiveCurves | undefined;
   private readonly events: EventWriter | undefined;
   private readonly watch: InterruptWatch;
   private readonly stepTimes: number[] = [];
@@ -98,6 +107,8 @@ class Run {
     this.position = saved ?? START(fingerprint);
     // last: what throws above leaves no file and no listener behind
     this.events = logDir ? new EventWriter(logDir) : undefined;
+    this.curves = LiveCurves.open(options.label ?? LABEL, train.batches * epochs, options.curves);
+    this.curves?.resume(this.position.history);
     this.watch = new InterruptWatch();
   }
 
@@ -118,6 +129,7 @@ class Run {
 
   dispose(): void {
     this.watch.stopListening();
+    this.curves?.finish();
     this.program.dispose();
     this.optimizer.dispose();
     this.events?.close();
@@ -172,6 +184,7 @@ class Run {
     position.correct += correct;
     position.examples += batch.labels.length;
     this.events?.scalars(position.step, { 'train/loss': loss, 'train/learning_rate': learningRate });
+    this.curves?.step(position.step, loss);
   }
 
   private async finishEpoch(): Promise<EpochRecord> {
@@ -194,7 +207,7 @@ class Run {
   }
 
   private report(record: EpochRecord): void {
-    const { label = 'training', epochs, onEpoch } = this.options;
+    const { label = LABEL, epochs, onEpoch } = this.options;
     const parts = [`${label}: epoch ${record.epoch}/${epochs}`, `loss ${record.trainLoss.toFixed(4)}`];
     const scalars: Record<string, number> = {
       'epoch/train_loss': record.trainLoss,
@@ -209,13 +222,14 @@ class Run {
       });
     }
     this.events?.scalars(record.steps, scalars);
+    this.curves?.epoch(record);
     this.progress.finish(parts.join(' · '));
     onEpoch?.(record);
   }
 
   private show(examples: number): void {
     const { position, options } = this;
-    const { train, epochs, label = 'training' } = options;
+    const { train, epochs, label = LABEL } = options;
     this.examplesHere += examples;
     const seconds = (performance.now() - this.startedAt) / 1000;
     const rate = this.examplesHere / seconds;

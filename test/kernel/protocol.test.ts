@@ -50,6 +50,16 @@ describe('the kernel', () => {
     assert.equal(nothing['found'], false);
   });
 
+  it('tells a cell which run it is, and that nobody watches', async () => {
+    const tell =
+      'const { cell, watched } = (globalThis as any).vitlabKernel; console.log(JSON.stringify([cell, watched]));';
+    const [first, second] = [await kernel.execute(tell), await kernel.execute(tell)].map((result) =>
+      JSON.parse(stream(result)),
+    );
+    assert.deepEqual([first[1], second[1]], [false, false]);
+    assert.ok(first[0] !== second[0] && first[0] !== '');
+  });
+
   it('completes while a cell runs, and stays busy', async () => {
     const running = kernel.execute('await new Promise((resolve) => setTimeout(resolve, 500)); console.log("end")');
     const completed = await kernel.request('complete_request', { code: 'Math.sq', cursor_pos: 7 });
