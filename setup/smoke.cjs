@@ -1,10 +1,10 @@
-// Loads what was installed, in one process: `node setup/smoke.cjs <kernel.json> [<addon>]`, from the clone's root.
+// Loads what was installed, in one process: `node setup/smoke.cjs <kernel.json> [<addon> <ops>]`, from the clone's root.
 // Says what is wrong in one line and exits with 1, else is silent.
 const { spawnSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
-const [kernelFile, addonFile] = process.argv.slice(2);
+const [kernelFile, addonFile, opsFile] = process.argv.slice(2);
 const root = process.cwd();
 
 function check(what, test) {
@@ -32,6 +32,13 @@ if (addonFile) {
     const [product] = tensorflow.executeOp('MatMul', attributes, [left, right], 1);
     const seen = [...tensorflow.tensorDataSync(product.id)].join(', ');
     return seen === '210, 430' ? '' : `[[1, 2], [3, 4]] times [10, 100] gave ${seen}, not 210, 430.`;
+  });
+}
+
+if (opsFile) {
+  check('The TensorFlow ops of vitlab do not load', () => {
+    const { instructions } = require(path.join(root, opsFile));
+    return typeof instructions === 'string' ? '' : 'they do not say what they are compiled for.';
   });
 }
 

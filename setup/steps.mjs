@@ -1,6 +1,6 @@
 // What is installed. A step has the inputs it is made from, the files that must be there afterwards, the steps before
 // it, and `run(run)`; nothing half-made is ever at its final place with a stamp beside it.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { findCompiler, findPython, pythonVersion } from './machine.mjs';
 import { fileHash, temporary } from './stamps.mjs';
@@ -8,13 +8,14 @@ import { fileHash, temporary } from './stamps.mjs';
 const GB = 1e9;
 const addonFolder = 'node_modules/@tensorflow/tfjs-node-gpu';
 const addonFile = `${addonFolder}/lib/napi-v8/tfjs_binding.node`;
+const opsFile = `${addonFolder}/lib/napi-v8/vitlab_ops.node`;
 const tensorflowFolder = '.vitlab/tensorflow';
 const libraries = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 const kernelFile = 'kernel/jupyter/kernels/tslab/kernel.json';
 
 /** The steps for one of TensorFlow's variants: `cpu`, `gpu`, `arm64` or `none`. */
 export function stepsFor(root, variant) {
-  const native = variant === 'none' ? [] : [tensorflow(root, variant), addon(root)];
+  const native = variant === 'none' ? [] : [tensorflow(root, variant), addon(root), ops(root)];
   const installed = [nodePackages(root), jupyterLab(root), ...native];
   return [...installed, smoke(root, installed)];
 }
@@ -128,6 +129,63 @@ function addon(root) {
   };
 }
 
+/** Instruction sets that the kernels of native/ are compiled for: vectors of how many floats, in how many registers. */
+const instructionSets = {
+  x64: [
+    { name: 'avx512', width: 16, registers: 32, flags: ['f', 'dq', 'vl', 'bw'].map((part) => `-mavx512${part}`) },
+    { name: 'avx2', width: 8, registers: 16, flags: ['-mavx2'] },
+    { name: 'baseline', width: 4, registers: 16, flags: undefined },
+  ],
+  arm64: [{ name: 'baseline', width: 4, registers: 32, flags: undefined }],
+};
+
+/** vitlab's own TensorFlow ops (native/): kernels for each instruction set, and what registers them. */
+function ops(root) {
+  const compiler = findCompiler();
+  const wheel = path.join(root, tensorflowFolder, 'tensorflow');
+  const relative = path.relative(path.join(root, path.dirname(opsFile)), wheel);
+  const folder = path.join(root, 'native');
+  const common = ['-std=c++17', '-fPIC', '-w'];
+  return {
+    name: 'ops',
+    title: 'TensorFlow ops of vitlab (compiled)',
+    needs: { compiler: true, disk: 0 },
+    after: ['addon'],
+    inputs: {
+      common,
+      sources: readdirSync(folder)
+        .sort()
+        .map((file) => [file, fileHash(path.join(folder, file))]),
+    },
+    outputs: [opsFile],
+    intact: (made) => compiler === undefined || made.compiler === compiler.version,
+    async run(run) {
+      const objects = [];
+      const compile = async (source, name, flags) => {
+        const object = path.join(temporary(root), `${name}.o`);
+        objects.push(object);
+        await run(compiler.command, [...common, ...flags, '-c', path.join(folder, source), '-o', object]);
+      };
+      const headers = [path.join(root, 'node_modules/node-api-headers/include'), path.join(wheel, 'include')];
+      const defines = ['-DNDEBUG', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=vitlab_ops'];
+      await compile('ops.cc', 'ops', ['-O2', ...defines, ...headers.map((header) => `-I${header}`)]);
+      await compile('dispatch.cc', 'dispatch', ['-O2']);
+      for (const { name, width, registers, flags } of instructionSets[process.arch]) {
+        const wide = flags ? [...flags, '-mfma', `-mprefer-vector-width=${32 * width}`] : [];
+        const set = [`-DVITLAB_ISA=${name}`, `-DVITLAB_WIDTH=${width}`, `-DVITLAB_REGISTERS=${registers}`];
+        const all = ['-O3', '-fno-math-errno', '-fno-trapping-math', ...wide, ...set];
+        await compile('kernels.cc', `kernels-${name}`, all);
+        await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
+      }
+      const part = path.join(temporary(root), 'vitlab_ops.node');
+      const links = [`-L${wheel}`, ...libraries.map((so) => `-l:${so}`), `-Wl,-rpath,$ORIGIN/${relative}`];
+      await run(compiler.command, ['-shared', ...objects, '-o', part, ...links]);
+      renameSync(part, path.join(root, opsFile));
+      return { compiler: compiler.version };
+    },
+  };
+}
+
 function smoke(root, installed) {
   return {
     name: 'smoke',
@@ -139,7 +197,11 @@ function smoke(root, installed) {
     intact: () => true,
     async run(run) {
       const native = installed.some((step) => step.name === 'addon');
-      await run(process.execPath, [path.join(root, 'setup/smoke.cjs'), kernelFile, ...(native ? [addonFile] : [])]);
+      await run(process.execPath, [
+        path.join(root, 'setup/smoke.cjs'),
+        kernelFile,
+        ...(native ? [addonFile, opsFile] : []),
+      ]);
     },
   };
 }

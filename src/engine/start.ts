@@ -4,6 +4,7 @@ import os from 'node:os';
 import util from 'node:util';
 import { nearest, UsageError, VitlabError } from '../errors.js';
 import { tensorflow } from './backend.js';
+import { loadNativeOps } from './nativeOps.js';
 import { quietly } from './quiet.js';
 import { tf } from './tf.js';
 import { startWebgpu } from './webgpu.js';
@@ -42,6 +43,7 @@ async function startTensorflow(): Promise<Engine> {
   await tf.setBackend('tensorflow');
   const { binding } = tensorflow();
   const device = binding.isUsingGpuDevice() ? 'gpu' : 'cpu';
+  if (device === 'cpu') loadNativeOps();
   const threads = process.env['TF_NUM_INTRAOP_THREADS'] ?? os.availableParallelism();
   return {
     name: 'tensorflow',

@@ -9,19 +9,20 @@ import {
   Linear,
   Mlp,
   Module,
-  mergeHeads,
+  mixTokens,
   Parameter,
-  splitHeads,
 } from '../nn/index.js';
 import type { MapBlock } from './seams.js';
 import {
   cropMap,
   cyclicShift,
+  mergeShifted,
   mergeWindows,
   type Pair,
   padToMultiple,
   partitionWindows,
   relativePositionBias,
+  shiftedWindows,
   shiftMask,
 } from './swinWindows.js';
 
@@ -77,24 +78,12 @@ export class WindowAttention extends Module {
    * places have neither bias nor mask.
    */
   override forward(windows: Tensor, context?: ForwardContext, mask?: Tensor): Tensor {
-    const [q, k, v] = splitHeads(this.qkv.forward(windows, context), this.numHeads);
-    const scores = tf.matMul(tf.mul(q, this.scale), k, false, true);
-    const weights = tf.softmax(this.biased(scores, mask));
-    context?.tap?.('attn', weights);
-    const mixed = mergeHeads(tf.matMul(this.attnDrop.forward(weights, context), v));
+    const { numHeads, scale, attnDrop, window } = this;
+    const extra = windows.shape[1]! - window[0] * window[1];
+    const bias = padStart(relativePositionBias(this.relativePositionBiasTable.value, window), extra);
+    const settings = { numHeads, scale, attnDrop, bias, mask: mask && padStart(mask, extra) };
+    const mixed = mixTokens(this.qkv.forward(windows, context), settings, context);
     return this.projDrop.forward(this.proj.forward(mixed, context), context);
-  }
-
-  /** Adds bias and mask `[W, N, N]` to scores `[B · W, heads, N, N]`. */
-  private biased(scores: Tensor, mask: Tensor | undefined): Tensor {
-    const size = scores.shape[2]!;
-    const extra = size - this.window[0] * this.window[1];
-    const bias = padStart(relativePositionBias(this.relativePositionBiasTable.value, this.window), extra);
-    if (!mask) return tf.add(scores, bias);
-    const count = mask.shape[0]!;
-    const both = tf.add(bias, tf.reshape(padStart(mask, extra), [count, 1, size, size]));
-    const perImage = tf.reshape(scores, [-1, count, this.numHeads, size, size]);
-    return tf.reshape(tf.add(perImage, both), scores.shape);
   }
 }
 
@@ -151,15 +140,17 @@ export class SwinBlock extends Module implements MapBlock {
     const padded: Pair = [padTo(size[0], window[0]), padTo(size[1], window[1])];
     const shift = this.shiftFor(padded);
     const back: Pair = [-shift[0], -shift[1]];
-    const ready = padBeforeShift
-      ? cyclicShift(padToMultiple(map, window), shift)
-      : padToMultiple(cyclicShift(map, shift), window);
-    const windows = partitionWindows(ready, window);
+    // shift and windows are one step where nothing is padded between them
+    const together = padBeforeShift || (padded[0] === size[0] && padded[1] === size[1]);
+    const windows = together
+      ? shiftedWindows(padToMultiple(map, window), window, shift)
+      : partitionWindows(padToMultiple(cyclicShift(map, shift), window), window);
     const mixed = this.mix(extra ? withExtra(windows, extra) : windows, padded, shift, context);
     const own = extra ? tf.slice(mixed, [0, extra.shape[1]!, 0]) : mixed;
-    const merged = mergeWindows(own, window, padded);
     return {
-      map: padBeforeShift ? cropMap(cyclicShift(merged, back), size) : cyclicShift(cropMap(merged, size), back),
+      map: together
+        ? cropMap(mergeShifted(own, window, padded, shift), size)
+        : cyclicShift(cropMap(mergeWindows(own, window, padded), size), back),
       extra: (extra && meanOfExtra(mixed, extra)) as E,
     };
   }

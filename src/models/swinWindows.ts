@@ -1,6 +1,6 @@
 // Windows of Swin, Liu et al. 2021 (arXiv:2103.14030): cutting maps into windows, shifting them cyclically, masks of
 // shifted windows and relative positions.
-import { type Tensor, tf } from '../engine/index.js';
+import { executeNative, hasNativeOps, type Tensor, tf } from '../engine/index.js';
 import { defineOp } from '../nn/index.js';
 
 export type Pair = readonly [number, number];
@@ -40,6 +40,38 @@ const roll = defineOp<'x', { rows: number; columns: number }>({
 /** Moves a map `[B, H, W, C]` up and left by [rows, columns], cyclically. */
 export const cyclicShift = (map: Tensor, [rows, columns]: Pair): Tensor =>
   rows % map.shape[1]! === 0 && columns % map.shape[2]! === 0 ? map : roll({ x: map }, { rows, columns });
+
+interface Windowing {
+  map: Pair;
+  window: Pair;
+  shift: Pair;
+  merge: boolean;
+}
+
+const windows = ({ map, window, shift, merge }: Windowing) => ({
+  ...{ map: { ints: map }, window: { ints: window }, shift: { ints: shift }, merge: { bool: merge } },
+});
+
+const native = defineOp<'x', Windowing>({
+  name: 'NativeWindows',
+  forward: ({ x }, attributes) => executeNative('VitlabWindows', [x], 1, windows(attributes)),
+  saves: [],
+  gradient: (dy, _saved, { merge, ...attributes }) => ({
+    x: () => executeNative('VitlabWindows', [dy], 1, windows({ ...attributes, merge: !merge }))[0]!,
+  }),
+});
+
+/** The windows of a map that is moved up and left by `shift` (not negative, less than the map). */
+export function shiftedWindows(map: Tensor, window: Pair, shift: Pair): Tensor {
+  if (!hasNativeOps()) return partitionWindows(cyclicShift(map, shift), window);
+  return native({ x: map }, { map: [map.shape[1]!, map.shape[2]!], window, shift, merge: false });
+}
+
+/** The inverse of `shiftedWindows` for a map of `[height, width]`. */
+export function mergeShifted(windows: Tensor, window: Pair, map: Pair, shift: Pair): Tensor {
+  if (!hasNativeOps()) return cyclicShift(mergeWindows(windows, window, map), [-shift[0], -shift[1]]);
+  return native({ x: windows }, { map, window, shift, merge: true });
+}
 
 /** Zeros at the bottom and right, up to the next multiple of [h, w]. */
 export function padToMultiple(map: Tensor, [h, w]: Pair): Tensor {

@@ -3,7 +3,7 @@ import type { Tensor } from '../engine/index.js';
 import { tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
 import type { ForwardContext } from './context.js';
-import { attentionWeights, mergeHeads, splitHeads } from './functional/attention.js';
+import { type AttentionSettings, attention, attentionWeights, mergeHeads, splitHeads } from './functional/attention.js';
 import type { Initializer } from './init.js';
 import { Dropout, Gelu, Linear } from './layers.js';
 import { Module } from './module.js';
@@ -43,12 +43,24 @@ export class Attention extends Module {
 
   /** `[B, N, D]` → `[B, N, D]`. Taps `attn`: `[B, heads, N, N]`. */
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    const [q, k, v] = splitHeads(this.qkv.forward(x, context), this.numHeads);
-    const weights = attentionWeights(q, k, this.scale);
-    context?.tap?.('attn', weights);
-    const mixed = mergeHeads(tf.matMul(this.attnDrop.forward(weights, context), v));
+    const { numHeads, scale, attnDrop } = this;
+    const mixed = mixTokens(this.qkv.forward(x, context), { numHeads, scale, attnDrop }, context);
     return this.projDrop.forward(this.proj.forward(mixed, context), context);
   }
+}
+
+/** `attention` with dropout on its weights and the tap `attn` for them, which need the weights as a tensor. */
+export function mixTokens(
+  qkv: Tensor,
+  { attnDrop, ...settings }: AttentionSettings & { attnDrop: Dropout },
+  context?: ForwardContext,
+): Tensor {
+  if (!context?.tap && !attnDrop.active) return attention(qkv, settings);
+  const { numHeads, scale, bias, mask } = settings;
+  const [q, k, v] = splitHeads(qkv, numHeads);
+  const weights = attentionWeights(q, k, scale, bias, mask);
+  context?.tap?.('attn', weights);
+  return mergeHeads(tf.matMul(attnDrop.forward(weights, context), v));
 }
 
 /** Two linear layers with a GELU between them. */

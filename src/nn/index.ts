@@ -1,9 +1,9 @@
 // Layers and what they are made of.
-export { Attention, type AttentionOptions, Mlp } from './attention.js';
+export { Attention, type AttentionOptions, Mlp, mixTokens } from './attention.js';
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions } from './batchNorm.js';
 export { ForwardContext, tapped } from './context.js';
 export { Conv2d, type Conv2dOptions } from './conv2d.js';
-export { attentionWeights, mergeHeads, splitHeads } from './functional/attention.js';
+export { type AttentionSettings, attention, attentionWeights, mergeHeads, splitHeads } from './functional/attention.js';
 export { type ConvGeometry, conv2d } from './functional/conv2d.js';
 export { gelu } from './functional/gelu.js';
 export { layerNorm } from './functional/layerNorm.js';

@@ -71,8 +71,13 @@ export class Dropout extends Module {
     checkProbability('Dropout', p);
   }
 
+  /** Whether it drops anything now. */
+  get active(): boolean {
+    return this.p > 0 && (this.training || this.always);
+  }
+
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    if (this.p === 0 || !(this.training || this.always)) return x;
+    if (!this.active) return x;
     return dropEntries(x, x.shape, this.p, 'dropout', context);
   }
 }

@@ -1,6 +1,6 @@
 // What a model consists of: its layers in the order in which a pass leaves them, with shapes, parameters and
 // multiply-accumulates, measured in a dry run.
-import { type Tensor, tf } from '../engine/index.js';
+import { type Tensor, tf, withPortableOps } from '../engine/index.js';
 import { ForwardContext } from './context.js';
 import type { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -105,7 +105,10 @@ class Trace {
 export function summary(model: Module, inputShape: Shape): ModelSummary {
   const names = new Map([...model.namedModules()].map(([name, module]) => [module, name]));
   const trace = new Trace();
-  withValues(model, () => tf.tidy(() => trace.run([...names.keys()], () => dryRun(model, inputShape))));
+  // of ordinary ops, whose work is known
+  withPortableOps(() =>
+    withValues(model, () => tf.tidy(() => trace.run([...names.keys()], () => dryRun(model, inputShape)))),
+  );
 
   const called = [...trace.calls.keys()].filter((module) => module !== model);
   const skipped = [...names.keys()].filter((module) => !trace.calls.has(module) && ownParameters(module).length > 0);

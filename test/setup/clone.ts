@@ -36,7 +36,7 @@ export class FakeClone {
 
   /** `tools`: which of the fake tools are in PATH. */
   constructor(tools = ['npm', 'python3', 'c++']) {
-    for (const part of ['setup.mjs', 'setup', 'requirements']) {
+    for (const part of ['setup.mjs', 'setup', 'requirements', 'native']) {
       cpSync(path.join(root, part), path.join(this.folder, part), { recursive: true });
     }
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) this.write(file, '{}');

@@ -4,7 +4,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, it } from 'node:test';
 import { FakeClone, isGone } from './clone.js';
 
-const everything = ['npm ci', 'venv', 'pip lab', 'pip tensorflow-cpu', 'compile', 'smoke'];
+const ops = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/vitlab_ops.node';
+const everything = ['npm ci', 'venv', 'pip lab', 'pip tensorflow-cpu', 'compile', 'compile ops', 'smoke'];
 const addon = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node';
 
 let clones: FakeClone[] = [];
@@ -25,9 +26,9 @@ describe('set-up', () => {
     assert.deepEqual([code, err], [0, '']);
     assert.deepEqual(clone.calls(), everything);
     const lines = out.trimEnd().split('\n');
-    assert.equal(lines.length, 5);
+    assert.equal(lines.length, 6);
     for (const [index, line] of lines.entries()) {
-      assert.match(line, new RegExp(`^\\[${index + 1}/5\\] \\S.* … \\d+\\.\\d s$`));
+      assert.match(line, new RegExp(`^\\[${index + 1}/6\\] \\S.* … \\d+\\.\\d s$`));
     }
     assert.equal(clone.read(addon), 'whole');
     assert.deepEqual(clone.flags(), []);
@@ -55,7 +56,7 @@ describe('set-up', () => {
     clone.calls();
     clone.write('package-lock.json', '{ "changed": true }');
     assert.equal((await clone.run()).code, 0);
-    assert.deepEqual(clone.calls(), ['npm ci', 'compile', 'smoke']);
+    assert.deepEqual(clone.calls(), ['npm ci', 'compile', 'compile ops', 'smoke']);
     clone.write('requirements/lab.txt', 'changed');
     assert.equal((await clone.run()).code, 0);
     assert.deepEqual(clone.calls(), ['venv', 'pip lab', 'smoke']);
@@ -67,7 +68,7 @@ describe('set-up', () => {
     clone.calls();
     rmSync(clone.at(addon));
     assert.equal((await clone.run()).code, 0);
-    assert.deepEqual(clone.calls(), ['compile', 'smoke']);
+    assert.deepEqual(clone.calls(), ['compile', 'compile ops', 'smoke']);
     assert.equal((await clone.run({ env: { FAKE_PYTHON: '3.12.1' } })).code, 0);
     assert.deepEqual(clone.calls(), ['venv', 'pip lab', 'smoke']);
   });
@@ -80,7 +81,7 @@ describe('set-up', () => {
     assert.ok(clone.calls().includes('pip tensorflow-gpu'));
     assert.equal((await clone.run({ args: [] })).out, '');
     assert.equal((await clone.run({ args: ['--cpu'] })).code, 0);
-    assert.deepEqual(clone.calls(), ['pip tensorflow-cpu', 'compile', 'smoke']);
+    assert.deepEqual(clone.calls(), ['pip tensorflow-cpu', 'compile', 'compile ops', 'smoke']);
     assert.equal(clone.read('.vitlab/tensorflow/tensorflow/libtensorflow_cc.so.2'), 'tensorflow-cpu');
     assert.ok(clone.has('.vitlab/setup/choice'));
     await clone.run({ args: ['--auto'] });
@@ -99,14 +100,14 @@ describe('a set-up that fails', () => {
     const clone = newClone();
     const { code, out, err } = await clone.run({ env: { FAKE_FAIL: 'pip tensorflow-cpu' } });
     assert.equal(code, 1);
-    assert.match(out, /\[3\/5\] TensorFlow \S+ … failed after \d+\.\d s\n$/);
+    assert.match(out, /\[3\/6\] TensorFlow \S+ … failed after \d+\.\d s\n$/);
     assert.match(err, /ended with exit code 1; the whole output is in .*tensorflow\.log\.\n.*fake .* went wrong/s);
     assert.doesNotMatch(err, /\n {4}at /);
     assert.match(clone.read('.vitlab/setup/tensorflow.log'), /--require-hashes/);
     assert.ok(!clone.has('.vitlab/tensorflow'));
     clone.calls();
     assert.equal((await clone.run()).code, 0);
-    assert.deepEqual(clone.calls(), ['pip tensorflow-cpu', 'compile', 'smoke']);
+    assert.deepEqual(clone.calls(), ['pip tensorflow-cpu', 'compile', 'compile ops', 'smoke']);
   });
 
   for (const [index, call] of everything.slice(0, -1).entries()) {
@@ -116,7 +117,7 @@ describe('a set-up that fails', () => {
       const tool = await clone.hanging();
       child.kill('SIGKILL');
       await end;
-      assert.ok(!clone.has(addon));
+      assert.ok(!clone.has(call === 'compile ops' ? ops : addon));
       clone.calls();
       const { code, err } = await clone.run();
       assert.deepEqual([code, err], [0, '']);

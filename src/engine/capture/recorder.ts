@@ -1,7 +1,7 @@
 // Runs a step once, eagerly, and writes down every TensorFlow op that it executes. What cannot be replayed (reading a
 // tensor's data, a tensor from outside, numbers drawn in JavaScript or by stateful ops) is refused by name.
 import { CaptureError } from '../../errors.js';
-import { type Binding, type HostValues, type TensorflowBackend, tensorflow } from '../backend.js';
+import { type Binding, type HostValues, type OpAttribute, type TensorflowBackend, tensorflow } from '../backend.js';
 import { type Tensor, tf, type Variable } from '../tf.js';
 import {
   type AttributeValue,
@@ -176,11 +176,16 @@ export class Recorder {
       }
       if (old.dataId === variable.dataId) continue;
       const target = this.sessionVariable(variable);
+      changed.add(target);
+      const update = session.updateOf(variable);
+      if (update) {
+        nodes.push(update);
+        continue;
+      }
       const source = session.sourceOf(variable, `the new value of variable ${variable.name}`);
       const dtype = typeAttribute(this.backend.getDTypeInteger(variable.dtype));
-      const order = control(target.read.slice(0, -2));
-      nodes.push(this.add('AssignVariableOp', [target.handle, source, order], { dtype }));
-      changed.add(target);
+      const after = [target.read.slice(0, -2), ...session.updatesOf(variable)].map(control);
+      nodes.push(this.add('AssignVariableOp', [target.handle, source, ...after], { dtype }));
     }
     return nodes;
   }
@@ -198,10 +203,13 @@ const constantAttributes = (value: ConstantTensor): Record<string, AttributeValu
   value: { kind: 'tensor', value },
 });
 
-let recordingNow: string | undefined;
+let recordingNow: RecordingSession | undefined;
+
+/** The recording that is under way. */
+export const currentRecording = (): RecordingSession | undefined => recordingNow;
 
 /** One run of a step over a binding that writes down what passes. */
-class RecordingSession {
+export class RecordingSession {
   readonly placeholders = new Map<string, string>();
   /** Where the value of a native tensor comes from in the graph, by its id. Ids are never given twice. */
   private readonly sources = new Map<number, string>();
@@ -209,16 +217,23 @@ class RecordingSession {
   private readonly variablesById = new Map<number, Variable>();
   /** Tensors whose values were given in JavaScript while recording: constants of the step. */
   private readonly madeInside = new WeakSet<object>();
+  /** The node that changed a variable in place last, and the output that reads what it left. */
+  private readonly inPlace = new Map<Variable, { update: string; read: string }>();
+  /** Nodes of this step by what they compute, so that the same is computed once. */
+  private readonly known = new Map<string, string>();
+  /** Where this step's nodes begin in the graph. */
+  private readonly start: number;
   private readonly binding: Binding;
 
   constructor(
     private readonly recorder: Recorder,
     private readonly backend: PatchableBackend,
-    private readonly name: string,
+    readonly name: string,
     inputs: Tensors,
     variables: readonly Variable[],
   ) {
     this.binding = backend.binding;
+    this.start = recorder.nodes.length;
     for (const [key, tensor] of Object.entries(inputs)) {
       const attributes: Record<string, AttributeValue> = {
         dtype: typeAttribute(backend.getDTypeInteger(tensor.dtype)),
@@ -235,9 +250,11 @@ class RecordingSession {
   /** Runs `f` with the recording binding in place; everything is put back, also after an error. */
   run(f: () => void): void {
     if (recordingNow) {
-      throw new CaptureError(`'${this.name}' is run while '${recordingNow}' is recorded. Record one step at a time.`);
+      throw new CaptureError(
+        `'${this.name}' is run while '${recordingNow.name}' is recorded. Record one step at a time.`,
+      );
     }
-    recordingNow = this.name;
+    recordingNow = this;
     const { backend } = this;
     const random = Math.random;
     const own = { move: backend.move, readSync: backend.readSync, getInputTensorIds: backend.getInputTensorIds };
@@ -295,7 +312,7 @@ class RecordingSession {
         for (const [attribute, input] of Object.entries(INFERRED_TYPES[op] ?? {})) {
           named[attribute] ??= typeAttribute(this.types.get(inputs[input]!) ?? DataType.float);
         }
-        const node = recorder.add(op, from, named);
+        const node = this.shared(op, from, named);
         handles.forEach((handle, i) => {
           sources.set(handle.id, `${node}:${i}`);
           this.types.set(handle.id, handle.dtype);
@@ -305,6 +322,58 @@ class RecordingSession {
       tensorDataSync: () => this.refuseReading(),
     };
     return Object.fromEntries(Object.entries(calls).map(([name, value]) => [name, { value }]));
+  }
+
+  /**
+   * Adds an op that changes `variables` in the session's memory, of which they are the first inputs. It waits for all
+   * that reads their old values, so that nobody holds these and the change needs no copy.
+   */
+  update(op: string, variables: readonly Variable[], inputs: readonly Tensor[], attributes: OpAttribute[]): void {
+    const { recorder, backend } = this;
+    const from = inputs.map((tensor) => this.sourceOf(tensor, `an input of ${op}`));
+    const targets = variables.map((variable) => recorder.sessionVariable(variable));
+    const reads = variables.map((variable, i) => this.inPlace.get(variable)?.read ?? targets[i]!.read);
+    const readers = new Set(reads.map((read) => read.slice(0, -2)));
+    for (const { name, inputs: read } of recorder.nodes.slice(this.start)) {
+      if (read.some((input) => reads.includes(input))) readers.add(name);
+    }
+    const named = Object.fromEntries(attributes.map((a) => [a.name, fromOpAttribute(a)]));
+    const handles = targets.map(({ handle }) => handle);
+    const update = recorder.add(op, [...handles, ...from, ...[...readers].map(control)], named);
+    variables.forEach((variable, i) => {
+      const dtype = typeAttribute(backend.getDTypeInteger(variable.dtype));
+      const read = `${recorder.add('ReadVariableOp', [handles[i]!, control(update)], { dtype })}:0`;
+      this.inPlace.set(variable, { update, read });
+      // a tensor of its own for the new value; what is in it does not matter here
+      const type = { name: 'T', type: this.binding.TF_ATTR_TYPE, value: dtype.value };
+      const [stand] = this.binding.executeOp('Identity', [type], [this.idOf(variable)], 1);
+      this.sources.set(stand!.id, read);
+      this.types.set(stand!.id, stand!.dtype);
+      const value = backend.createOutputTensor(stand!);
+      variable.assign(value);
+      value.dispose();
+    });
+  }
+
+  /** The in-place update that gave a variable its last value, if it was one. */
+  updateOf(variable: Variable): string | undefined {
+    const last = this.inPlace.get(variable);
+    return last && this.sourceOf(variable, 'a variable') === last.read ? last.update : undefined;
+  }
+
+  /** In-place updates of a variable so far. */
+  updatesOf(variable: Variable): string[] {
+    const last = this.inPlace.get(variable);
+    return last ? [last.update] : [];
+  }
+
+  private shared(op: string, from: string[], attributes: Record<string, AttributeValue>): string {
+    const key = JSON.stringify([op, from, attributes]);
+    const known = this.known.get(key);
+    if (known) return known;
+    const node = this.recorder.add(op, from, attributes);
+    this.known.set(key, node);
+    return node;
   }
 
   private source(id: number, what: string): string {

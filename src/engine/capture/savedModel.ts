@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CaptureError, ShapeError, UsageError } from '../../errors.js';
+import { withPortableOps } from '../nativeOps.js';
 import { type Tensor, tf, type Variable } from '../tf.js';
 import { autocast } from './autocast.js';
 import { BatchGraph, type Recorded } from './batchGraph.js';
@@ -47,7 +48,7 @@ export function exportSavedModel(dir: string, model: Exportable, options: SavedM
   refuseForeign(dir);
   const [batch, ...image] = inputShape;
   const sizes = batch === null ? TRIALS : ([batch] as const);
-  const recorded = inEvaluation(model, () => sizes.map((size) => record(model, size, image)));
+  const recorded = inEvaluation(model, () => withPortableOps(() => sizes.map((size) => record(model, size, image))));
   const [first, last] = [recorded[0]!, recorded.at(-1)!];
   refuseTooLarge([...first.recorder.variables.keys()].reduce((sum, { size }) => sum + 4 * size, 0));
 

@@ -1,16 +1,23 @@
 // GELU, Hendrycks & Gimpel 2016 (arXiv:1606.08415), the exact form: x · Φ(x).
-import { type Tensor, tf } from '../../engine/index.js';
+import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
 const cdf = (x: Tensor): Tensor => tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
 const density = (x: Tensor): Tensor => tf.mul(1 / Math.sqrt(2 * Math.PI), tf.exp(tf.mul(-0.5, tf.square(x))));
 
-const op = defineOp<'x'>({
+const composed = defineOp<'x'>({
   name: 'Gelu',
   forward: ({ x }) => tf.mul(x, cdf(x)),
   saves: ['x'],
   gradient: (dy, { x }) => ({ x: () => tf.mul(dy, tf.add(cdf(x), tf.mul(x, density(x)))) }),
 });
 
+const native = defineOp<'x'>({
+  name: 'NativeGelu',
+  forward: ({ x }) => executeNative('VitlabGelu', [x]),
+  saves: ['x'],
+  gradient: (dy, { x }) => ({ x: () => executeNative('VitlabGeluGrad', [dy, x])[0]! }),
+});
+
 /** x · Φ(x) with the normal distribution function Φ (not the tanh approximation), of any shape. */
-export const gelu = (x: Tensor): Tensor => op({ x });
+export const gelu = (x: Tensor): Tensor => (hasNativeOps() ? native : composed)({ x });

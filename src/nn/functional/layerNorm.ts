@@ -1,5 +1,5 @@
 // Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), over the last axis, with the biased variance.
-import { type Tensor, tf } from '../../engine/index.js';
+import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
 interface Attributes {
@@ -19,7 +19,7 @@ function normalised(x: Tensor, epsilon: number): Tensor {
 
 const leadingAxes = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, axis) => axis);
 
-const op = defineOp<'x' | 'weight' | 'bias', Attributes>({
+const composed = defineOp<'x' | 'weight' | 'bias', Attributes>({
   name: 'LayerNorm',
   forward: ({ x, weight, bias }, { epsilon }) => tf.add(tf.mul(normalised(x, epsilon), weight), bias),
   saves: ['x', 'weight'],
@@ -36,6 +36,24 @@ const op = defineOp<'x' | 'weight' | 'bias', Attributes>({
   }),
 });
 
+const native = defineOp<'x' | 'weight' | 'bias', Attributes>({
+  name: 'NativeLayerNorm',
+  outputs: 3,
+  forward: ({ x, weight, bias }, { epsilon }) =>
+    executeNative('VitlabLayerNorm', [x, weight, bias], 3, { epsilon: { float: epsilon } }),
+  saves: ['x', 'weight'],
+  savesOutput: true,
+  gradient: (dy, { x, weight, outputs: [, mean, scale] }) => {
+    const weights = (): Tensor[] => executeNative('VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 2);
+    return {
+      x: () => executeNative('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!])[0]!,
+      // two equal ops, of which a recording makes one
+      weight: () => weights()[0]!,
+      bias: () => weights()[1]!,
+    };
+  },
+});
+
 /** ((x - mean) / √(variance + ε)) · weight + bias over the last axis; x `[…, D]`, weight and bias `[D]`. */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor =>
-  op({ x, weight, bias }, { epsilon });
+  (hasNativeOps() ? native : composed)({ x, weight, bias }, { epsilon });

@@ -7,20 +7,26 @@ type Inputs<K extends string> = { readonly [name in K]: Tensor };
 
 interface Definition<K extends string, A extends object> {
   name: string;
-  /** The value, computed without a tape. */
-  forward(inputs: Inputs<K>, attributes: A): Tensor;
+  /** The value, computed without a tape; or several, of which the first is the op's and the others are for the gradient. */
+  forward(inputs: Inputs<K>, attributes: A): Tensor | Tensor[];
+  /** How many values `forward` gives; default 1. */
+  outputs?: number;
   /** Which inputs, and whether the output, the gradient reads. */
   saves: readonly K[];
   savesOutput?: boolean;
   /** For each input, the gradient as a function that is called only where it is needed. */
-  gradient(dy: Tensor, saved: Inputs<K> & { output: Tensor }, attributes: A): { [name in K]: () => Tensor };
+  gradient(
+    dy: Tensor,
+    saved: Inputs<K> & { output: Tensor; outputs: readonly Tensor[] },
+    attributes: A,
+  ): { [name in K]: () => Tensor };
 }
 
 /** Defines a differentiable op that works on every engine. */
 export function defineOp<K extends string, A extends object = object>(
   definition: Definition<K, A>,
 ): (inputs: Inputs<K>, attributes?: A) => Tensor {
-  const { name, forward, saves, savesOutput = false, gradient } = definition;
+  const { name, forward, saves, outputs = 1, savesOutput = false, gradient } = definition;
   const kernelName = `Vitlab${name}`;
   for (const backendName of ENGINES) {
     tf.registerKernel({
@@ -32,13 +38,17 @@ export function defineOp<K extends string, A extends object = object>(
   tf.registerGradient({
     kernelName,
     inputsToSave: [...saves],
-    outputsToSave: [savesOutput],
+    outputsToSave: Array.from({ length: outputs }, () => savesOutput),
     gradFunc: (dy, saved, attrs) => {
-      const named: Record<string, Tensor> = Object.fromEntries(saves.map((input, i) => [input, saved[i]!]));
-      if (savesOutput) named['output'] = saved[saves.length]!;
-      return gradient(dy as Tensor, named as Inputs<K> & { output: Tensor }, attrs as unknown as A);
+      const named = Object.fromEntries(saves.map((input, i) => [input, saved[i]!])) as Inputs<K>;
+      const [first] = [dy].flat() as Tensor[];
+      const made = saved.slice(saves.length);
+      return gradient(first!, { ...named, output: made[0]!, outputs: made }, attrs as unknown as A);
     },
   });
-  return (inputs, attributes) =>
-    tf.engine().runKernel(kernelName, inputs as tf.NamedTensorMap, (attributes ?? {}) as tf.NamedAttrMap) as Tensor;
+  return (inputs, attributes) => {
+    const attrs = (attributes ?? {}) as tf.NamedAttrMap;
+    const made = tf.engine().runKernel(kernelName, inputs as tf.NamedTensorMap, attrs) as Tensor | Tensor[];
+    return Array.isArray(made) ? made[0]! : made;
+  };
 }

@@ -1,7 +1,7 @@
 // Adam, Kingma & Ba 2015 (arXiv:1412.6980), and AdamW, Loshchilov & Hutter 2019 (arXiv:1711.05101), as torch.optim does
 // them: epsilon outside the root, both moments corrected for their start at zero.
 import { tf } from '../../engine/index.js';
-import { addDecay, type Groups, Optimizer, type UpdateInputs, type UpdateRule } from './optimizer.js';
+import { addDecay, type Groups, Optimizer, type Rule, type UpdateInputs } from './optimizer.js';
 
 export interface AdamOptions {
   /** Decay of the first and the second moment; default [0.9, 0.999]. */
@@ -27,7 +27,7 @@ abstract class Moments extends Optimizer {
     this.epsilon = epsilon;
   }
 
-  protected override rule({ learningRate, step }: UpdateInputs, weightDecay: number): UpdateRule {
+  protected override rule({ learningRate, step }: UpdateInputs, weightDecay: number): Rule {
     const [beta1, beta2] = this.betas;
     // 1 - β^step by way of expm1: a power close to 1 would lose its digits in float32
     const correction = (beta: number) => tf.neg(tf.expm1(tf.mul(step, Math.log(beta))));
@@ -36,13 +36,25 @@ abstract class Moments extends Optimizer {
     const size = tf.div(tf.mul(learningRate, root), correction(beta1));
     const epsilon = tf.mul(root, this.epsilon);
     const shrink = this.decoupled && weightDecay !== 0 ? tf.sub(1, tf.mul(learningRate, weightDecay)) : undefined;
-    return (value, gradient, { exp_avg: first, exp_avg_sq: second }) => {
+    const update: Rule['update'] = (value, gradient, { exp_avg: first, exp_avg_sq: second }) => {
       const g = this.decoupled ? gradient : addDecay(gradient, value, weightDecay);
       first!.assign(tf.add(tf.mul(first!, beta1), tf.mul(g, 1 - beta1)));
       second!.assign(tf.add(tf.mul(second!, beta2), tf.mul(tf.square(g), 1 - beta2)));
       const change = tf.mul(tf.div(first!, tf.add(tf.sqrt(second!), epsilon)), size);
       return tf.sub(shrink ? tf.mul(value, shrink) : value, change);
     };
+    const penalty = this.decoupled ? 0 : weightDecay;
+    const inPlace: Rule['inPlace'] = (value, gradient, { exp_avg: first, exp_avg_sq: second }) => ({
+      op: 'VitlabAdam',
+      variables: [value, first!, second!],
+      inputs: [gradient, size, epsilon, shrink ?? tf.scalar(1)],
+      attributes: {
+        ...{ beta1: { float: beta1 }, rest1: { float: 1 - beta1 } },
+        ...{ beta2: { float: beta2 }, rest2: { float: 1 - beta2 } },
+        penalty: { float: penalty },
+      },
+    });
+    return { update, inPlace };
   }
 }
 

@@ -1,6 +1,6 @@
 // LARS, You et al. 2017 (arXiv:1708.03888), as MoCo v3 uses it: neither decay nor scaling for biases and norms.
 import { type Tensor, tf } from '../../engine/index.js';
-import { addDecay, type Groups, Optimizer, type UpdateInputs, type UpdateRule } from './optimizer.js';
+import { addDecay, type Groups, Optimizer, type Rule, type UpdateInputs } from './optimizer.js';
 
 export interface LarsOptions {
   /** Default 0.9. */
@@ -26,12 +26,13 @@ export class Lars extends Optimizer {
     this.trustCoefficient = trustCoefficient;
   }
 
-  protected override rule({ learningRate }: UpdateInputs, weightDecay: number): UpdateRule {
-    return (value, gradient, { momentum }) => {
+  protected override rule({ learningRate }: UpdateInputs, weightDecay: number): Rule {
+    const update: Rule['update'] = (value, gradient, { momentum }) => {
       const g = value.rank > 1 ? this.scaled(addDecay(gradient, value, weightDecay), value) : gradient;
       momentum!.assign(tf.add(tf.mul(momentum!, this.momentum), g));
       return tf.sub(value, tf.mul(momentum!, learningRate));
     };
+    return { update };
   }
 
   private scaled(gradient: Tensor, value: Tensor): Tensor {

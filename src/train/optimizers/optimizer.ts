@@ -1,6 +1,6 @@
 // The base of every optimiser. An update is tensor arithmetic only, so that it can be recorded as a graph: learning rate
 // and step are tensors, state lives in variables that exist from the start.
-import { type Tensor, tf, type Variable } from '../../engine/index.js';
+import { type InPlaceUpdate, type Tensor, tf, updateInPlace, type Variable } from '../../engine/index.js';
 import { ShapeError, UsageError } from '../../errors.js';
 import type { Parameter } from '../../nn/index.js';
 import { zeroVariable } from '../variables.js';
@@ -23,8 +23,18 @@ export interface UpdateInputs {
   step: Tensor;
 }
 
+type Slots = Readonly<Record<string, Variable>>;
+
 /** Gives the new value of a parameter, and moves its slots. */
-export type UpdateRule = (value: Tensor, gradient: Tensor, slots: Readonly<Record<string, Variable>>) => Tensor;
+export type UpdateRule = (value: Tensor, gradient: Tensor, slots: Slots) => Tensor;
+
+/** The rule of a group in two forms of the same meaning. */
+export interface Rule {
+  /** Of ordinary ops. */
+  update: UpdateRule;
+  /** As one op that passes once over memory, where the optimiser has one; used in recorded steps. */
+  inPlace?: (value: Variable, gradient: Tensor, slots: Slots) => InPlaceUpdate;
+}
 
 interface Entry {
   name: string;
@@ -76,7 +86,7 @@ export abstract class Optimizer {
   }
 
   /** The rule of one group. Arithmetic that is the same for all its parameters is done here, once. */
-  protected abstract rule(inputs: UpdateInputs, weightDecay: number): UpdateRule;
+  protected abstract rule(inputs: UpdateInputs, weightDecay: number): Rule;
 
   /** What is trained, by name. */
   parameters(): Map<string, Parameter> {
@@ -95,10 +105,15 @@ export abstract class Optimizer {
     tf.tidy(() => {
       for (const { entries, lrScale, weightDecay } of this.groups) {
         const scaled = lrScale === 1 ? learningRate : tf.mul(learningRate, lrScale);
-        const update = this.rule({ learningRate: scaled, step }, weightDecay);
+        const { update, inPlace } = this.rule({ learningRate: scaled, step }, weightDecay);
         for (const { name, parameter, slots } of entries) {
           // each by itself, so that its temporaries are freed before the next
-          tf.tidy(() => parameter.value.assign(update(parameter.value, gradients.get(name)!, slots)));
+          tf.tidy(() => {
+            const { value } = parameter;
+            const gradient = gradients.get(name)!;
+            if (inPlace && updateInPlace(inPlace(value, gradient, slots))) return;
+            value.assign(update(value, gradient, slots));
+          });
         }
       }
     });

@@ -1,6 +1,6 @@
 // Stochastic gradient descent with momentum as torch.optim.SGD does it. Without dampening it is Paddle's Momentum too.
 import { type Tensor, tf, type Variable } from '../../engine/index.js';
-import { addDecay, type Groups, Optimizer, type UpdateInputs, type UpdateRule } from './optimizer.js';
+import { addDecay, type Groups, Optimizer, type Rule, type UpdateInputs } from './optimizer.js';
 
 export interface SgdOptions {
   momentum?: number;
@@ -27,12 +27,21 @@ export class Sgd extends Optimizer {
     this.nesterov = nesterov;
   }
 
-  protected override rule({ learningRate, step }: UpdateInputs, weightDecay: number): UpdateRule {
+  protected override rule({ learningRate, step }: UpdateInputs, weightDecay: number): Rule {
     const share = this.dampening === 0 ? undefined : tf.where(tf.greater(step, 1), 1 - this.dampening, 1);
-    return (value, gradient, slots) => {
+    const update: Rule['update'] = (value, gradient, slots) => {
       const g = addDecay(gradient, value, weightDecay);
       return tf.sub(value, tf.mul(this.direction(g, slots['momentum'], share), learningRate));
     };
+    if (this.momentum === 0) return { update };
+    const { momentum, nesterov } = this;
+    const inPlace: Rule['inPlace'] = (value, gradient, slots) => ({
+      op: 'VitlabMomentum',
+      variables: [value, slots['momentum']!],
+      inputs: [gradient, learningRate, share ?? tf.scalar(1)],
+      attributes: { momentum: { float: momentum }, penalty: { float: weightDecay }, nesterov: { bool: nesterov } },
+    });
+    return { update, inPlace };
   }
 
   private direction(g: Tensor, velocity: Variable | undefined, share: Tensor | undefined): Tensor {

@@ -1,0 +1,66 @@
+// The arithmetic of vitlab's own TensorFlow ops: what kernels.cc computes, compiled once for each instruction set. Work
+// is in units that are independent of each other, so that any number of threads gives the same bits.
+#pragma once
+#include <cstdint>
+
+namespace vitlab {
+
+/** Attention of `batch` sequences of `tokens` tokens, read from and written to where the projections keep them. */
+struct AttentionShape {
+  int64_t batch, tokens, heads, size;
+  float scale;
+  /** `[heads, tokens, tokens]`, or none. */
+  const float* bias;
+  /** `[masks, tokens, tokens]`, of which sequence b takes number b mod masks, or none. */
+  const float* mask;
+  int64_t masks;
+};
+
+/** g ← g + penalty · p; m ← beta1 · m + rest1 · g; v ← beta2 · v + rest2 · g²; p ← shrink · p - size · m / (√v + ε). */
+struct AdamFactors {
+  float beta1, rest1, beta2, rest2, penalty, size, epsilon, shrink;
+};
+
+/** g ← g + penalty · p; v ← momentum · v + share · g; p ← p - rate · v, with Nesterov p - rate · (g + momentum · v). */
+struct MomentumFactors {
+  float momentum, penalty, rate, share;
+  bool nesterov;
+};
+
+struct Kernels {
+  const char* name;
+  /** Elements `[begin, end)`: y = x Φ(x). */
+  void (*gelu)(const float* x, float* y, int64_t begin, int64_t end);
+  /** dx = dy (Φ(x) + x φ(x)). */
+  void (*geluGrad)(const float* dy, const float* x, float* dx, int64_t begin, int64_t end);
+  /** Rows `[begin, end)` of width `dim`; keeps mean and 1 / √(variance + ε) of each row. */
+  void (*layerNorm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, float* y,
+                    float* mean, float* scale, int64_t begin, int64_t end);
+  void (*layerNormGradInput)(const float* dy, const float* x, const float* weight, const float* mean,
+                             const float* scale, int64_t dim, float* dx, int64_t begin, int64_t end);
+  /** Sums over rows `[begin, end)`, written to `[dim]` each. */
+  void (*layerNormGradWeights)(const float* dy, const float* x, const float* mean, const float* scale, int64_t dim,
+                               float* dweight, float* dbias, int64_t begin, int64_t end);
+  /** sum[column] = Σ x over rows `[begin, end)`. */
+  void (*columnSum)(const float* x, int64_t dim, float* sum, int64_t begin, int64_t end);
+  /** Floats of scratch that a call of `attention` or `attentionGrad` needs. */
+  int64_t (*attentionScratch)(const AttentionShape& shape, bool gradient);
+  /** One head of one sequence: qkv `[batch, tokens, 3, heads, size]` → out `[batch, tokens, heads, size]`, and the
+   * logarithm of each row's sum of exponentials, `[batch, heads, tokens]`. */
+  void (*attention)(const AttentionShape& shape, const float* qkv, float* out, float* logSum, int64_t sequence,
+                    int64_t head, float* scratch);
+  /** Gradients of the same. Adds to dbias `[tokens, tokens]` of this head, where it is not null. */
+  void (*attentionGrad)(const AttentionShape& shape, const float* dout, const float* qkv, const float* out,
+                        const float* logSum, float* dqkv, float* dbias, int64_t sequence, int64_t head,
+                        float* scratch);
+  /** Elements `[begin, end)` of parameter, moments and gradient. */
+  void (*adam)(float* p, float* m, float* v, const float* gradient, const AdamFactors& factors, int64_t begin,
+               int64_t end);
+  void (*momentum)(float* p, float* v, const float* gradient, const MomentumFactors& factors, int64_t begin,
+                   int64_t end);
+};
+
+/** The kernels for this processor. */
+const Kernels& kernels();
+
+}  // namespace vitlab

@@ -1,0 +1,579 @@
+// vitlab's own TensorFlow ops for processors, and the Node addon that brings them: loading it registers them. Each has
+// the same meaning as ordinary ops that src composes where these are not there (another device, another engine).
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "kernels.h"
+#include "node_api.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/core/framework/resource_var.h"
+#include "tensorflow/core/framework/shape_inference.h"
+
+namespace vitlab {
+namespace {
+
+using tensorflow::OpKernel;
+using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Tensor;
+using tensorflow::TensorShape;
+using tensorflow::shape_inference::DimensionHandle;
+using tensorflow::shape_inference::InferenceContext;
+using tensorflow::shape_inference::ShapeHandle;
+
+/** Runs `work(begin, end)` over `[0, total)` in blocks of a fixed size, so that the split does not depend on threads. */
+void inBlocks(OpKernelContext* context, int64_t total, int64_t block, const std::function<void(int64_t, int64_t)>& work) {
+  const int64_t blocks = (total + block - 1) / block;
+  const auto each = [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) work(i * block, std::min(total, (i + 1) * block));
+  };
+  if (blocks < 2) return each(0, blocks);
+  auto* threads = context->device()->tensorflow_cpu_worker_threads()->workers;
+  threads->ParallelFor(blocks, tsl::thread::ThreadPool::SchedulingParams(
+                                   tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, std::nullopt, 1),
+                       each);
+}
+
+constexpr int64_t kElements = 16384;
+
+/** Rows of `dim` in a block of about kElements. */
+int64_t rowsInBlock(int64_t dim) { return std::max<int64_t>(1, kElements / std::max<int64_t>(1, dim)); }
+
+/** Sums over rows are taken of this many parts, added in order. */
+constexpr int64_t kParts = 16;
+
+/** sums[k] = Σ of parts[k][·], each `[dim]`; `partial(part, begin, end)` fills one part. */
+void inParts(OpKernelContext* context, int64_t rows, const std::function<void(int64_t, int64_t, int64_t)>& partial,
+             const std::vector<float*>& sums, const std::vector<float*>& parts, int64_t dim) {
+  const int64_t each = std::max<int64_t>(1, (rows + kParts - 1) / kParts);
+  inBlocks(context, rows, each, [&](int64_t begin, int64_t end) { partial(begin / each, begin, end); });
+  const int64_t count = (rows + each - 1) / each;
+  for (size_t k = 0; k < sums.size(); k++) {
+    std::fill(sums[k], sums[k] + dim, 0.0f);
+    for (int64_t part = 0; part < count; part++)
+      for (int64_t i = 0; i < dim; i++) sums[k][i] += parts[k][part * dim + i];
+  }
+}
+
+const float* floats(OpKernelContext* context, int input) { return context->input(input).flat<float>().data(); }
+
+/** Output `index` in the memory of one of `inputs` where nobody else needs that, or in new memory. */
+Tensor* outputLike(OpKernelContext* context, std::vector<int> inputs, int index, const TensorShape& shape) {
+  Tensor* output = nullptr;
+  const absl::Status status = context->forward_input_or_allocate_output(inputs, index, shape, &output);
+  if (!status.ok()) context->CtxFailure(status);
+  return output;
+}
+
+absl::Status likeFirst(InferenceContext* c) {
+  for (int i = 0; i < c->num_outputs(); i++) c->set_output(i, c->UnknownShape());
+  c->set_output(0, c->input(0));
+  return absl::OkStatus();
+}
+
+class GeluOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const float* x = floats(context, 0);
+    Tensor* y = outputLike(context, {0}, 0, context->input(0).shape());
+    if (!y) return;
+    float* out = y->flat<float>().data();
+    inBlocks(context, y->NumElements(), kElements, [=](int64_t b, int64_t e) { kernels().gelu(x, out, b, e); });
+  }
+};
+REGISTER_OP("VitlabGelu").Input("x: float").Output("y: float").SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabGelu").Device(tensorflow::DEVICE_CPU), GeluOp);
+
+class GeluGradOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const float *dy = floats(context, 0), *x = floats(context, 1);
+    OP_REQUIRES(context, context->input(0).shape() == context->input(1).shape(),
+                absl::InvalidArgumentError("gradient and input differ in shape"));
+    Tensor* dx = outputLike(context, {0, 1}, 0, context->input(0).shape());
+    if (!dx) return;
+    float* out = dx->flat<float>().data();
+    inBlocks(context, dx->NumElements(), kElements,
+             [=](int64_t b, int64_t e) { kernels().geluGrad(dy, x, out, b, e); });
+  }
+};
+REGISTER_OP("VitlabGeluGrad").Input("dy: float").Input("x: float").Output("dx: float").SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabGeluGrad").Device(tensorflow::DEVICE_CPU), GeluGradOp);
+
+int64_t lastDim(const Tensor& x) { return x.dims() == 0 ? 1 : x.dim_size(x.dims() - 1); }
+int64_t rowsOf(const Tensor& x) { return lastDim(x) == 0 ? 0 : x.NumElements() / lastDim(x); }
+
+class LayerNormOp : public OpKernel {
+ public:
+  explicit LayerNormOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("epsilon", &epsilon_));
+  }
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(0);
+    const int64_t dim = lastDim(x), rows = rowsOf(x);
+    OP_REQUIRES(context, context->input(1).NumElements() == dim && context->input(2).NumElements() == dim,
+                absl::InvalidArgumentError("weight and bias must be as wide as x"));
+    Tensor *y = outputLike(context, {}, 0, x.shape()), *mean = nullptr, *scale = nullptr;
+    if (!y) return;
+    OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({rows}), &mean));
+    OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({rows}), &scale));
+    const float *in = floats(context, 0), *weight = floats(context, 1), *bias = floats(context, 2);
+    float *out = y->flat<float>().data(), *m = mean->flat<float>().data(), *s = scale->flat<float>().data();
+    inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
+      kernels().layerNorm(in, weight, bias, epsilon_, dim, out, m, s, b, e);
+    });
+  }
+
+ private:
+  float epsilon_;
+};
+REGISTER_OP("VitlabLayerNorm")
+    .Input("x: float")
+    .Input("weight: float")
+    .Input("bias: float")
+    .Output("y: float")
+    .Output("mean: float")
+    .Output("scale: float")
+    .Attr("epsilon: float")
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabLayerNorm").Device(tensorflow::DEVICE_CPU), LayerNormOp);
+
+class LayerNormGradInputOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(1);
+    const int64_t dim = lastDim(x), rows = rowsOf(x);
+    Tensor* dx = outputLike(context, {0}, 0, x.shape());
+    if (!dx) return;
+    const float *dy = floats(context, 0), *in = floats(context, 1), *weight = floats(context, 2),
+                *mean = floats(context, 3), *scale = floats(context, 4);
+    float* out = dx->flat<float>().data();
+    inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
+      kernels().layerNormGradInput(dy, in, weight, mean, scale, dim, out, b, e);
+    });
+  }
+};
+REGISTER_OP("VitlabLayerNormGradInput")
+    .Input("dy: float")
+    .Input("x: float")
+    .Input("weight: float")
+    .Input("mean: float")
+    .Input("scale: float")
+    .Output("dx: float")
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradInput").Device(tensorflow::DEVICE_CPU), LayerNormGradInputOp);
+
+class LayerNormGradWeightsOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(1);
+    const int64_t dim = lastDim(x), rows = rowsOf(x);
+    Tensor *dweight = nullptr, *dbias = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({dim}), &dweight));
+    OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({dim}), &dbias));
+    std::vector<float> weights(kParts * dim), biases(kParts * dim);
+    const float *dy = floats(context, 0), *in = floats(context, 1), *mean = floats(context, 2),
+                *scale = floats(context, 3);
+    inParts(
+        context, rows,
+        [&](int64_t part, int64_t b, int64_t e) {
+          kernels().layerNormGradWeights(dy, in, mean, scale, dim, &weights[part * dim], &biases[part * dim], b, e);
+        },
+        {dweight->flat<float>().data(), dbias->flat<float>().data()}, {weights.data(), biases.data()}, dim);
+  }
+};
+REGISTER_OP("VitlabLayerNormGradWeights")
+    .Input("dy: float")
+    .Input("x: float")
+    .Input("mean: float")
+    .Input("scale: float")
+    .Output("dweight: float")
+    .Output("dbias: float")
+    .SetShapeFn([](InferenceContext* c) {
+      const DimensionHandle dim = c->RankKnown(c->input(1)) ? c->Dim(c->input(1), -1) : c->UnknownDim();
+      for (int i = 0; i < 2; i++) c->set_output(i, c->Vector(dim));
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradWeights").Device(tensorflow::DEVICE_CPU), LayerNormGradWeightsOp);
+
+class ColumnSumOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(0);
+    const int64_t dim = lastDim(x), rows = rowsOf(x);
+    Tensor* sum = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({dim}), &sum));
+    std::vector<float> parts(kParts * dim);
+    const float* in = floats(context, 0);
+    inParts(
+        context, rows,
+        [&](int64_t part, int64_t b, int64_t e) { kernels().columnSum(in, dim, &parts[part * dim], b, e); },
+        {sum->flat<float>().data()}, {parts.data()}, dim);
+  }
+};
+REGISTER_OP("VitlabColumnSum").Input("x: float").Output("sum: float").SetShapeFn([](InferenceContext* c) {
+  const ShapeHandle x = c->input(0);
+  c->set_output(0, c->Vector(c->RankKnown(x) ? c->Dim(x, -1) : c->UnknownDim()));
+  return absl::OkStatus();
+});
+REGISTER_KERNEL_BUILDER(Name("VitlabColumnSum").Device(tensorflow::DEVICE_CPU), ColumnSumOp);
+
+/** Attention's shape, from qkv `[batch, tokens, 3 · heads · size]`, bias and mask; the last two may be empty. */
+absl::Status attentionShape(const Tensor& qkv, const Tensor& bias, const Tensor& mask, int64_t heads, float scale,
+                            AttentionShape* shape) {
+  if (qkv.dims() != 3 || heads < 1 || qkv.dim_size(2) % (3 * heads) != 0)
+    return absl::InvalidArgumentError("qkv must be [batch, tokens, 3 * heads * size]");
+  const int64_t tokens = qkv.dim_size(1), square = tokens * tokens;
+  *shape = {qkv.dim_size(0), tokens, heads, qkv.dim_size(2) / (3 * heads), scale, nullptr, nullptr, 1};
+  if (bias.NumElements() > 0) {
+    if (bias.NumElements() != heads * square) return absl::InvalidArgumentError("bias must be [heads, tokens, tokens]");
+    shape->bias = bias.flat<float>().data();
+  }
+  if (mask.NumElements() > 0) {
+    shape->masks = mask.NumElements() / square;
+    if (mask.NumElements() != shape->masks * square || shape->batch % shape->masks != 0)
+      return absl::InvalidArgumentError("mask must be [masks, tokens, tokens] with a batch of a multiple of masks");
+    shape->mask = mask.flat<float>().data();
+  }
+  return absl::OkStatus();
+}
+
+class AttentionOp : public OpKernel {
+ public:
+  explicit AttentionOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("heads", &heads_));
+    OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
+  }
+  void Compute(OpKernelContext* context) override {
+    AttentionShape shape;
+    OP_REQUIRES_OK(context, attentionShape(context->input(0), context->input(1), context->input(2), heads_, scale_,
+                                           &shape));
+    Tensor *out = nullptr, *logSum = nullptr;
+    const int64_t width = shape.heads * shape.size;
+    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({shape.batch, shape.tokens, width}), &out));
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(1, TensorShape({shape.batch, shape.heads, shape.tokens}), &logSum));
+    const float* qkv = floats(context, 0);
+    float *mixed = out->flat<float>().data(), *log = logSum->flat<float>().data();
+    inBlocks(context, shape.batch * shape.heads, 1, [&](int64_t unit, int64_t) {
+      thread_local std::vector<float> scratch;
+      scratch.resize(kernels().attentionScratch(shape, false));
+      kernels().attention(shape, qkv, mixed, log, unit / shape.heads, unit % shape.heads, scratch.data());
+    });
+  }
+
+ private:
+  int64_t heads_;
+  float scale_;
+};
+REGISTER_OP("VitlabAttention")
+    .Input("qkv: float")
+    .Input("bias: float")
+    .Input("mask: float")
+    .Output("out: float")
+    .Output("log_sum: float")
+    .Attr("heads: int")
+    .Attr("scale: float")
+    .SetShapeFn([](InferenceContext* c) {
+      int64_t heads;
+      TF_RETURN_IF_ERROR(c->GetAttr("heads", &heads));
+      ShapeHandle qkv;
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &qkv));
+      DimensionHandle width;
+      TF_RETURN_IF_ERROR(c->Divide(c->Dim(qkv, 2), static_cast<int64_t>(3), true, &width));
+      c->set_output(0, c->MakeShape({c->Dim(qkv, 0), c->Dim(qkv, 1), width}));
+      c->set_output(1, c->MakeShape({c->Dim(qkv, 0), c->MakeDim(heads), c->Dim(qkv, 1)}));
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabAttention").Device(tensorflow::DEVICE_CPU), AttentionOp);
+
+class AttentionGradOp : public OpKernel {
+ public:
+  explicit AttentionGradOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("heads", &heads_));
+    OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
+  }
+  void Compute(OpKernelContext* context) override {
+    AttentionShape shape;
+    OP_REQUIRES_OK(context, attentionShape(context->input(1), context->input(2), context->input(3), heads_, scale_,
+                                           &shape));
+    Tensor *dqkvTensor = nullptr, *dbiasTensor = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, context->input(1).shape(), &dqkvTensor));
+    OP_REQUIRES_OK(context, context->allocate_output(1, context->input(2).shape(), &dbiasTensor));
+    const float *dout = floats(context, 0), *qkv = floats(context, 1), *out = floats(context, 4),
+                *log = floats(context, 5);
+    float* dqkv = dqkvTensor->flat<float>().data();
+    const auto sequence = [&](int64_t b, int64_t head, float* dbias) {
+      thread_local std::vector<float> scratch;
+      scratch.resize(kernels().attentionScratch(shape, true));
+      kernels().attentionGrad(shape, dout, qkv, out, log, dqkv, dbias, b, head, scratch.data());
+    };
+    if (!shape.bias) {
+      inBlocks(context, shape.batch * shape.heads, 1,
+               [&](int64_t unit, int64_t) { sequence(unit / shape.heads, unit % shape.heads, nullptr); });
+      return;
+    }
+    // the bias is shared by all sequences: parts of the batch sum for themselves, then the parts are added in order
+    const int64_t square = shape.tokens * shape.tokens, each = (shape.batch + kParts - 1) / kParts;
+    const int64_t parts = (shape.batch + each - 1) / each;
+    std::vector<float> sums(parts * shape.heads * square);
+    inBlocks(context, parts * shape.heads, 1, [&](int64_t unit, int64_t) {
+      const int64_t part = unit / shape.heads, head = unit % shape.heads;
+      for (int64_t b = part * each; b < std::min(shape.batch, (part + 1) * each); b++)
+        sequence(b, head, &sums[unit * square]);
+    });
+    float* dbias = dbiasTensor->flat<float>().data();
+    const int64_t size = shape.heads * square;
+    inBlocks(context, size, kElements, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        float sum = 0;
+        for (int64_t part = 0; part < parts; part++) sum += sums[part * size + i];
+        dbias[i] = sum;
+      }
+    });
+  }
+
+ private:
+  int64_t heads_;
+  float scale_;
+};
+REGISTER_OP("VitlabAttentionGrad")
+    .Input("dout: float")
+    .Input("qkv: float")
+    .Input("bias: float")
+    .Input("mask: float")
+    .Input("out: float")
+    .Input("log_sum: float")
+    .Output("dqkv: float")
+    .Output("dbias: float")
+    .Attr("heads: int")
+    .Attr("scale: float")
+    .SetShapeFn([](InferenceContext* c) {
+      c->set_output(0, c->input(1));
+      c->set_output(1, c->input(2));
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabAttentionGrad").Device(tensorflow::DEVICE_CPU), AttentionGradOp);
+
+/** Maps into shifted windows and back, in rows of pixels. */
+class WindowsOp : public OpKernel {
+ public:
+  explicit WindowsOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("map", &map_));
+    OP_REQUIRES_OK(context, context->GetAttr("window", &window_));
+    OP_REQUIRES_OK(context, context->GetAttr("shift", &shift_));
+    OP_REQUIRES_OK(context, context->GetAttr("merge", &merge_));
+    const bool pairs = map_.size() == 2 && window_.size() == 2 && shift_.size() == 2;
+    OP_REQUIRES(context, pairs && window_[0] > 0 && window_[1] > 0 && map_[0] % window_[0] == 0 &&
+                             map_[1] % window_[1] == 0 && shift_[0] >= 0 && shift_[0] < map_[0] && shift_[1] >= 0 &&
+                             shift_[1] < map_[1],
+                absl::InvalidArgumentError("windows must tile the map and a shift stay within it"));
+  }
+  void Compute(OpKernelContext* context) override {
+    const Tensor& from = context->input(0);
+    const int64_t height = map_[0], width = map_[1], h = window_[0], w = window_[1];
+    const int64_t channels = lastDim(from), places = height * width;
+    OP_REQUIRES(context, channels > 0 && from.NumElements() % (places * channels) == 0,
+                absl::InvalidArgumentError("the input does not hold maps of this size"));
+    const int64_t batch = from.NumElements() / (places * channels);
+    const TensorShape shape = merge_ ? TensorShape({batch, height, width, channels})
+                                     : TensorShape({batch * places / (h * w), h * w, channels});
+    Tensor* to = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, shape, &to));
+    const float* in = floats(context, 0);
+    float* out = to->flat<float>().data();
+    const int64_t down = height / h, across = width / w;
+    inBlocks(context, batch * down * h, std::max<int64_t>(1, kElements / (width * channels)),
+             [&](int64_t begin, int64_t end) {
+               for (int64_t line = begin; line < end; line++) {
+                 const int64_t b = line / height, y = line % height;
+                 const int64_t mapRow = (b * height + (y + shift_[0]) % height) * width;
+                 for (int64_t column = 0; column < across; column++) {
+                   const int64_t tokens = (((b * down + y / h) * across + column) * h + y % h) * w;
+                   for (int64_t x = 0; x < w;) {
+                     const int64_t at = (column * w + x + shift_[1]) % width;
+                     const int64_t run = std::min(w - x, width - at);
+                     const int64_t window = (tokens + x) * channels, map = (mapRow + at) * channels;
+                     std::memcpy(out + (merge_ ? map : window), in + (merge_ ? window : map),
+                                 run * channels * sizeof(float));
+                     x += run;
+                   }
+                 }
+               }
+             });
+  }
+
+ private:
+  std::vector<int64_t> map_, window_, shift_;
+  bool merge_;
+};
+REGISTER_OP("VitlabWindows")
+    .Input("x: float")
+    .Output("y: float")
+    .Attr("map: list(int)")
+    .Attr("window: list(int)")
+    .Attr("shift: list(int)")
+    .Attr("merge: bool")
+    .SetShapeFn([](InferenceContext* c) {
+      std::vector<int64_t> map, window;
+      bool merge;
+      TF_RETURN_IF_ERROR(c->GetAttr("map", &map));
+      TF_RETURN_IF_ERROR(c->GetAttr("window", &window));
+      TF_RETURN_IF_ERROR(c->GetAttr("merge", &merge));
+      ShapeHandle x;
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(0), merge ? 3 : 4, &x));
+      if (map.size() != 2 || window.size() != 2) return absl::InvalidArgumentError("map and window must be pairs");
+      const int64_t inWindow = window[0] * window[1], windows = map[0] * map[1] / std::max<int64_t>(1, inWindow);
+      DimensionHandle count;
+      if (merge) {
+        TF_RETURN_IF_ERROR(c->Divide(c->Dim(x, 0), windows, true, &count));
+        c->set_output(0, c->MakeShape({count, c->MakeDim(map[0]), c->MakeDim(map[1]), c->Dim(x, 2)}));
+      } else {
+        TF_RETURN_IF_ERROR(c->Multiply(c->Dim(x, 0), windows, &count));
+        c->set_output(0, c->MakeShape({count, c->MakeDim(inWindow), c->Dim(x, 3)}));
+      }
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabWindows").Device(tensorflow::DEVICE_CPU), WindowsOp);
+
+/** Variables that an update changes in place. Whoever still reads an old value keeps it: the variable gets a copy. */
+class InPlace {
+ public:
+  InPlace(OpKernelContext* context, int count) {
+    for (int i = 0; i < count && context->status().ok(); i++) {
+      tensorflow::core::RefCountPtr<tensorflow::Var> variable;
+      const absl::Status found = LookupResource(context, tensorflow::HandleFromInput(context, i), &variable);
+      if (!found.ok()) {
+        context->CtxFailure(found);
+        return;
+      }
+      variable->mu()->lock();
+      variables_.push_back(std::move(variable));
+      Tensor* value = variables_.back()->tensor();
+      if (value->RefCountIsOne()) continue;
+      Tensor own;
+      const absl::Status allocated = context->allocate_temp(value->dtype(), value->shape(), &own);
+      if (!allocated.ok()) {
+        context->CtxFailure(allocated);
+        return;
+      }
+      std::memcpy(own.flat<float>().data(), value->flat<float>().data(), value->TotalBytes());
+      *value = own;
+    }
+  }
+  ~InPlace() {
+    for (auto& variable : variables_) variable->mu()->unlock();
+  }
+  float* values(int i) { return variables_[i]->tensor()->flat<float>().data(); }
+  bool fits(int64_t size) const {
+    for (auto& variable : variables_)
+      if (variable->tensor()->NumElements() != size) return false;
+    return true;
+  }
+
+ private:
+  std::vector<tensorflow::core::RefCountPtr<tensorflow::Var>> variables_;
+};
+
+float scalar(OpKernelContext* context, int input) { return floats(context, input)[0]; }
+
+class AdamOp : public OpKernel {
+ public:
+  explicit AdamOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("beta1", &factors_.beta1));
+    OP_REQUIRES_OK(context, context->GetAttr("rest1", &factors_.rest1));
+    OP_REQUIRES_OK(context, context->GetAttr("beta2", &factors_.beta2));
+    OP_REQUIRES_OK(context, context->GetAttr("rest2", &factors_.rest2));
+    OP_REQUIRES_OK(context, context->GetAttr("penalty", &factors_.penalty));
+  }
+  void Compute(OpKernelContext* context) override {
+    InPlace variables(context, 3);
+    if (!context->status().ok()) return;
+    const int64_t size = context->input(3).NumElements();
+    OP_REQUIRES(context, variables.fits(size), absl::InvalidArgumentError("gradient and variables differ in size"));
+    float *p = variables.values(0), *m = variables.values(1), *v = variables.values(2);
+    const float* gradient = floats(context, 3);
+    AdamFactors factors = factors_;
+    factors.size = scalar(context, 4);
+    factors.epsilon = scalar(context, 5);
+    factors.shrink = scalar(context, 6);
+    inBlocks(context, size, kElements,
+             [=](int64_t b, int64_t e) { kernels().adam(p, m, v, gradient, factors, b, e); });
+  }
+
+ private:
+  AdamFactors factors_{};
+};
+REGISTER_OP("VitlabAdam")
+    .Input("value: resource")
+    .Input("first: resource")
+    .Input("second: resource")
+    .Input("gradient: float")
+    .Input("size: float")
+    .Input("epsilon: float")
+    .Input("shrink: float")
+    .Attr("beta1: float")
+    .Attr("rest1: float")
+    .Attr("beta2: float")
+    .Attr("rest2: float")
+    .Attr("penalty: float")
+    .SetIsStateful()
+    .SetShapeFn([](InferenceContext*) { return absl::OkStatus(); });
+REGISTER_KERNEL_BUILDER(Name("VitlabAdam").Device(tensorflow::DEVICE_CPU), AdamOp);
+
+class MomentumOp : public OpKernel {
+ public:
+  explicit MomentumOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("momentum", &factors_.momentum));
+    OP_REQUIRES_OK(context, context->GetAttr("penalty", &factors_.penalty));
+    OP_REQUIRES_OK(context, context->GetAttr("nesterov", &factors_.nesterov));
+  }
+  void Compute(OpKernelContext* context) override {
+    InPlace variables(context, 2);
+    if (!context->status().ok()) return;
+    const int64_t size = context->input(2).NumElements();
+    OP_REQUIRES(context, variables.fits(size), absl::InvalidArgumentError("gradient and variables differ in size"));
+    float *p = variables.values(0), *v = variables.values(1);
+    const float* gradient = floats(context, 2);
+    MomentumFactors factors = factors_;
+    factors.rate = scalar(context, 3);
+    factors.share = scalar(context, 4);
+    inBlocks(context, size, kElements,
+             [=](int64_t b, int64_t e) { kernels().momentum(p, v, gradient, factors, b, e); });
+  }
+
+ private:
+  MomentumFactors factors_{};
+};
+REGISTER_OP("VitlabMomentum")
+    .Input("value: resource")
+    .Input("velocity: resource")
+    .Input("gradient: float")
+    .Input("rate: float")
+    .Input("share: float")
+    .Attr("momentum: float")
+    .Attr("penalty: float")
+    .Attr("nesterov: bool")
+    .SetIsStateful()
+    .SetShapeFn([](InferenceContext*) { return absl::OkStatus(); });
+REGISTER_KERNEL_BUILDER(Name("VitlabMomentum").Device(tensorflow::DEVICE_CPU), MomentumOp);
+
+}  // namespace
+}  // namespace vitlab
+
+/** The addon says which instructions the kernels use. */
+NAPI_MODULE_INIT() {
+  napi_value name;
+  napi_create_string_utf8(env, vitlab::kernels().name, NAPI_AUTO_LENGTH, &name);
+  napi_set_named_property(env, exports, "instructions", name);
+  return exports;
+}

@@ -1,0 +1,124 @@
+// vitlab's own TensorFlow ops against the same of ordinary ops: values, gradients and updates; and that an export has none.
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import {
+  executeNative,
+  hasNativeOps,
+  Program,
+  startEngine,
+  type Tensor,
+  tf,
+  valueAndGradients,
+  withPortableOps,
+} from '../../src/engine/index.js';
+import { mergeShifted, shiftedWindows } from '../../src/models/swinWindows.js';
+import { attention, gelu, init, layerNorm, Parameter } from '../../src/nn/index.js';
+import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
+
+const random = (shape: number[], seed: number): Tensor => tf.randomNormal(shape, 0, 1, 'float32', seed);
+
+/** A value and its gradients against a fixed direction, own and composed, which must be close. */
+function agree(inputs: Tensor[], f: (...inputs: Tensor[]) => Tensor, tolerance = 2e-5): void {
+  const run = (): Tensor[] => {
+    const y = tf.tidy(() => f(...inputs));
+    const direction = random(y.shape, 99);
+    const { value, gradients } = valueAndGradients(() => tf.sum(tf.mul(f(...inputs), direction)), inputs);
+    return [y, value, ...gradients];
+  };
+  assert.ok(hasNativeOps());
+  const own = run();
+  const composed = withPortableOps(() => {
+    assert.ok(!hasNativeOps());
+    return run();
+  });
+  own.forEach((tensor, i) => {
+    assert.deepEqual(tensor.shape, composed[i]!.shape);
+    const expected = composed[i]!.dataSync();
+    const scale = Math.max(1, ...expected.map(Math.abs));
+    tensor.dataSync().forEach((x, at) => {
+      assert.ok(Math.abs(x - expected[at]!) < tolerance * scale, `${i}[${at}]: ${x}, composed ${expected[at]}`);
+    });
+  });
+}
+
+before(() => startEngine('tensorflow'));
+
+describe('own TensorFlow ops', () => {
+  it('give GELU and its gradient, also far out and for odd sizes', () => {
+    agree([tf.mul(random([7, 37], 1), 3)], gelu);
+    agree([tf.tensor1d([-40, -5.9, -1e-30, 0, 1e-30, 5.9, 40])], gelu);
+    assert.ok(Number.isNaN(gelu(tf.tensor1d([Number.NaN])).dataSync()[0]));
+  });
+
+  it('give layer norm and its gradients, for widths that are whole vectors and others', () => {
+    for (const dim of [3, 5, 64, 100]) {
+      agree([tf.add(random([3, 11, dim], 2), 4), random([dim], 3), random([dim], 4)], (x, w, b) =>
+        layerNorm(x!, w!, b!, 1e-5),
+      );
+    }
+  });
+
+  it('give attention with and without bias and mask', () => {
+    for (const [batch, tokens, numHeads, size] of [
+      [2, 101, 3, 64],
+      [4, 49, 2, 32],
+      [3, 5, 1, 6],
+    ] as const) {
+      const settings = { numHeads, scale: size ** -0.5 };
+      const qkv = random([batch, tokens, 3 * numHeads * size], 5);
+      const bias = random([numHeads, tokens, tokens], 6);
+      const mask = tf.mul(tf.round(tf.abs(random([batch, tokens, tokens], 7))), -100);
+      agree([qkv], (x) => attention(x!, settings), 1e-4);
+      agree([qkv, bias], (x, b) => attention(x!, { ...settings, bias: b! }), 1e-4);
+      agree([qkv, bias], (x, b) => attention(x!, { ...settings, bias: b!, mask }), 1e-4);
+    }
+  });
+
+  it('cut shifted windows and put them back', () => {
+    const map = random([2, 6, 8, 5], 8);
+    const windows = shiftedWindows(map, [3, 4], [1, 2]);
+    assert.deepEqual(mergeShifted(windows, [3, 4], [6, 8], [1, 2]).dataSync(), map.dataSync());
+    agree([map], (x) => shiftedWindows(x!, [3, 4], [1, 2]), 1e-7);
+    agree([windows], (x) => mergeShifted(x!, [3, 4], [6, 8], [1, 2]), 1e-7);
+  });
+
+  it('update parameters in place as ordinary ops do, to the bit', () => {
+    const configs: OptimizerConfig[] = [
+      { name: 'adamw', weightDecay: 0.1 },
+      { name: 'adam', weightDecay: 0.1 },
+      { name: 'momentum', momentum: 0.9, useNesterov: true, weightDecay: 0.1 },
+      { name: 'sgd', momentum: 0.9, dampening: 0.5 },
+    ];
+    const trained = (config: OptimizerConfig, mode: 'replay' | 'eager') => {
+      const parameter = new Parameter([37], init.zeros);
+      parameter.set(random([37], 9));
+      const optimizer = createOptimizer(config, new Map([['w', parameter]]));
+      const program = new Program({ mode }).define('step', ({ g, learningRate, step }) => {
+        optimizer.apply(new Map([['w', g!]]), { learningRate: learningRate!, step: step! });
+        return { value: parameter.value.clone() };
+      });
+      for (let step = 1; step <= 3; step++) {
+        const { value } = program.run('step', { g: random([37], 10 + step), learningRate: 0.1, step });
+        program.pull();
+        assert.deepEqual(value!.dataSync(), parameter.value.dataSync(), 'a step sees what it updated');
+      }
+      const ops = program.operations();
+      program.dispose();
+      return { values: parameter.value.dataSync(), ops };
+    };
+    for (const config of configs) {
+      const replayed = trained(config, 'replay');
+      assert.ok(replayed.ops.some((op) => /^Vitlab(Adam|Momentum)$/.test(op)));
+      assert.deepEqual(replayed.values, trained(config, 'eager').values, config.name);
+    }
+  });
+
+  it('refuse shapes that do not fit', () => {
+    const none = tf.zeros([0]);
+    const attributes = { heads: { int: 2 }, scale: { float: 1 } };
+    assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 13]), none, none], 2, attributes), /qkv/);
+    const bias = tf.zeros([2, 3, 3]);
+    assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 12]), bias, none], 2, attributes), /bias/);
+    assert.throws(() => shiftedWindows(tf.zeros([1, 5, 5, 2]), [2, 2], [0, 0]), /windows must tile/);
+  });
+});
