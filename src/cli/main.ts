@@ -27,6 +27,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "export a run's figures as PNG or SVG",
     load: () => (require('./plot.js') as typeof import('./plot.js')).plotCommand(),
   },
+  gallery: {
+    summary: 'make pages for reading of finished runs',
+    load: () => (require('./gallery.js') as typeof import('./gallery.js')).galleryCommand(),
+  },
   notebooks: {
     summary: 'clean notebooks, and check that they are recipes',
     load: () => (require('./notebooks.js') as typeof import('./notebooks.js')).notebooksCommand(),

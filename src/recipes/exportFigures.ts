@@ -8,13 +8,16 @@ import type { Figure } from '../plot/index.js';
 import { ROOT } from './provenance.js';
 import { FILES, readJson, readRun } from './runFolder.js';
 
-export interface ExportOptions {
+export interface ImageSize {
   readonly format: 'png' | 'svg';
   /** In CSS pixels; the height is the figure's own where it has one. */
   readonly width: number;
   readonly height: number;
   /** Pixels of a PNG per CSS pixel. */
   readonly scale: number;
+}
+
+export interface ExportOptions extends ImageSize {
   /** Default: beside the figures in the run folder. */
   readonly outDir?: string;
 }
@@ -32,27 +35,34 @@ export async function exportFigures(runDir: string, options: ExportOptions): Pro
   const names = (records?.items ?? []).flatMap((item) => (item.kind === 'figure' ? [item.name] : []));
   if (names.length === 0) throw new VitlabError(`${runDir} has no figures: its notebook called no lab.plot(…).`);
   const outDir = options.outDir ?? path.join(runDir, FILES.figures);
+  const figures = names.map((name) => readJson(runDir, FILES.figures, `${name}.json`) as Figure);
+  const images = await drawFigures(figures, options);
+  return images.map((image, i) => {
+    const file = path.join(outDir, `${names[i]}.${options.format}`);
+    writeFileAtomic(file, [image]);
+    return file;
+  });
+}
+
+/** Figures on white, each as the bytes of an image file. @throws VitlabError where no browser can be started. */
+export async function drawFigures(figures: readonly Figure[], size: ImageSize): Promise<readonly Buffer[]> {
   const browser = await launch();
   try {
     const page = await (await browser.newContext({ offline: true })).newPage();
     await page.setContent('<!doctype html><div id="figure"></div>');
     await page.addScriptTag({ path: path.join(ROOT, 'node_modules', 'plotly.js-dist-min', 'plotly.min.js') });
-    const files: string[] = [];
-    for (const name of names) {
-      const figure = readJson(runDir, FILES.figures, `${name}.json`) as Figure;
-      const [drawn, size] = [onPaper(figure), sizeOf(figure, options)].map((value) => JSON.stringify(value));
-      const uri = String(await page.evaluate(`Plotly.toImage(${drawn}, ${size})`));
-      const file = path.join(outDir, `${name}.${options.format}`);
-      writeFileAtomic(file, [bytesOf(uri)]);
-      files.push(file);
+    const images: Buffer[] = [];
+    for (const figure of figures) {
+      const [drawn, options] = [onPaper(figure), sizeOf(figure, size)].map((value) => JSON.stringify(value));
+      images.push(bytesOf(String(await page.evaluate(`Plotly.toImage(${drawn}, ${options})`))));
     }
-    return files;
+    return images;
   } finally {
     await browser.close();
   }
 }
 
-function sizeOf({ layout }: Figure, { format, width, height, scale }: ExportOptions) {
+function sizeOf({ layout }: Figure, { format, width, height, scale }: ImageSize) {
   return { format, width, height: layout?.height ?? height, scale };
 }
 

@@ -6,6 +6,8 @@ export { type Comparison, compareRuns, readableTable } from './compare.js';
 export { renderComparison } from './compareReport.js';
 export { type Check, type Contract, PROFILES, type Profile } from './contract.js';
 export { type ExportOptions, exportFigures } from './exportFigures.js';
+export { makeGallery } from './gallery.js';
+export { GALLERY } from './galleryPage.js';
 export { junitXml } from './junit.js';
 export { type JupyterLab, startJupyterLab } from './jupyterLab.js';
 export { Lab, type LabOptions, openLab, type SeriesOptions } from './lab.js';

@@ -1,9 +1,9 @@
 // The executed notebook as HTML: text, code (folded away) and outputs, in order.
-import { stripVTControlCharacters } from 'node:util';
 import { escapeHtml } from '../plot/index.js';
 import { PLOTLY_MIME } from './lab.js';
 import { markdownHtml } from './markdown.js';
 import type { Cell, Output } from './notebook.js';
+import { shownText, textOf } from './outputText.js';
 import { plotSlot } from './page.js';
 import { durationText } from './progress.js';
 
@@ -85,19 +85,10 @@ function imageHtml(mime: string, image: string, alt: string): string {
 }
 
 function textHtml(text: string, kind: 'stdout' | 'stderr' | 'error'): string {
-  const shown = overwritten(stripVTControlCharacters(text)).trimEnd();
+  const shown = shownText(text);
   if (shown === '') return '';
   const label = kind === 'stdout' ? 'Output' : kind === 'stderr' ? 'Messages' : 'Error';
   return `<pre class="${kind}" tabindex="0" aria-label="${label}">${escapeHtml(shortened(shown))}</pre>`;
-}
-
-/** Lines as a terminal shows them: what follows a carriage return replaces what stood before it. */
-function overwritten(text: string): string {
-  return text
-    .replaceAll('\r\n', '\n')
-    .split('\n')
-    .map((line) => line.split('\r').findLast((part) => part !== '') ?? '')
-    .join('\n');
 }
 
 function shortened(text: string): string {
@@ -105,9 +96,4 @@ function shortened(text: string): string {
   const half = MAX_TEXT / 2;
   const left = text.length - MAX_TEXT;
   return `${text.slice(0, half)}\n… ${left} characters left out here; the notebook has them …\n${text.slice(-half)}`;
-}
-
-function textOf(value: unknown): string {
-  if (Array.isArray(value)) return value.join('');
-  return typeof value === 'string' ? value : '';
 }

@@ -1,5 +1,7 @@
 // The runs as a Markdown page, such as GitHub shows for a step of a workflow.
+import { stripVTControlCharacters } from 'node:util';
 import { rangeText } from './contract.js';
+import { cellText, codeBlock, markdownTable } from './markdownParts.js';
 import type { Outcome } from './outcome.js';
 import { durationText } from './progress.js';
 
@@ -36,8 +38,11 @@ function sectionOf({ name, checks, metrics, error, cells }: Outcome): string {
   });
   const failures = cells.flatMap((cell) => (cell.error === undefined ? [] : [`${cell.label}\n${cell.error}`]));
   const wrong = failures.length ? failures : error ? [error] : [];
-  const parts = [rows.length ? table(['', 'metric', 'value', 'expected'], rows) : '', ...wrong.map(codeBlock)];
-  return parts.some(Boolean) ? [`### ${escaped(name)}`, ...parts.filter(Boolean)].join('\n\n') : '';
+  const parts = [
+    rows.length ? table(['', 'metric', 'value', 'expected'], rows) : '',
+    ...wrong.map((text) => codeBlock(stripVTControlCharacters(text))),
+  ];
+  return parts.some(Boolean) ? [`### ${cellText(name)}`, ...parts.filter(Boolean)].join('\n\n') : '';
 }
 
 function mark(good: boolean): string {
@@ -45,23 +50,8 @@ function mark(good: boolean): string {
 }
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
-  return [line(columns), `|${' --- |'.repeat(columns.length)}`, ...rows.map(line)].join('\n');
-}
-
-/** Text that stays in its cell, and is no HTML. */
-function escaped(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('|', '\\|')
-    .replace(/\s*\n\s*/g, ' ');
-}
-
-/** A fence that is longer than any in the text. */
-function codeBlock(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
-  const fence = '`'.repeat(longest + 1);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours
-  return `${fence}text\n${text.replace(/\x1b\[[\d;]*m/g, '').trimEnd()}\n${fence}`;
+  return markdownTable(
+    columns,
+    rows.map((row) => row.map(cellText)),
+  );
 }

@@ -11,7 +11,7 @@ const listed = (folder: string, ending: string) =>
   readdirSync(path.join(ROOT, folder))
     .filter((name) => name.endsWith(ending))
     .map((name) => path.join(folder, name));
-const PAGES = ['.', 'docs', 'docs/reproducing', 'kernel'].flatMap((folder) => listed(folder, '.md'));
+const PAGES = ['.', 'docs', 'docs/reproducing', 'docs/gallery', 'kernel'].flatMap((folder) => listed(folder, '.md'));
 const NOTEBOOKS = listed('notebooks', '.ipynb');
 
 const textOf = (file: string): string =>
