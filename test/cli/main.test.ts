@@ -39,7 +39,7 @@ describe('command line', () => {
     const cases: [string[], RegExp][] = [
       [['compar'], /no command 'compar'\. Did you mean 'compare'\?/],
       [['--nonsense'], /unknown option '--nonsense'/],
-      [['run'], /missing required argument 'notebook'/],
+      [['run'], /Name the notebooks to run, or a run folder to --check/],
       [['run', 'a.ipynb', '--jobs', '0'], /positive whole number/],
       [['run', 'a.ipynb', '--timeout', 'soon'], /positive number of seconds/],
       [['run', 'missing.ipynb'], /Cannot read the notebook missing\.ipynb/],
