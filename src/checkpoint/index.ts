@@ -41,5 +41,5 @@ export {
 } from './tensorData.js';
 export { transpose } from './tensorOps.js';
 export { loadTorch, type TorchOptions, type TorchValue } from './torch.js';
-export { findStateDict, isTensor } from './torchState.js';
+export { type FoundState, findStateDict, isTensor } from './torchState.js';
 export { ZipArchive } from './zip.js';

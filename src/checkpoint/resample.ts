@@ -3,6 +3,10 @@
 import { UsageError } from '../errors.js';
 
 const MODES = ['bicubic', 'bilinear', 'nearest'] as const;
+/**
+ * How values between the points of a grid are made.
+ * @useDeclaredType
+ */
 export type GridInterpolation = (typeof MODES)[number];
 
 export interface ResampleOptions {

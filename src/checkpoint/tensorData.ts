@@ -18,6 +18,10 @@ const arrayTypes = {
   bool: Uint8Array,
 } as const;
 
+/**
+ * What numbers a tensor holds.
+ * @useDeclaredType
+ */
 export type Dtype = keyof typeof arrayTypes;
 
 export type TensorArray =

@@ -27,4 +27,5 @@ export {
 } from './registry.js';
 export { type CifarData, type CifarName, readCifar } from './sets/cifar.js';
 export { type CubImage, classIndices, cubJson, readCub } from './sets/cub.js';
+export type { ParsedSpec } from './spec.js';
 export * from './transforms/index.js';

@@ -1,6 +1,7 @@
 // Data set specs such as `shapes10?train=500&seed=3` or `imagefolder:/path?classes=cat,dog`.
 import { UsageError } from '../errors.js';
 
+/** A spec in its parts. */
 export interface ParsedSpec {
   name: string;
   /** What follows the colon. */

@@ -38,7 +38,8 @@ export function withPortableOps<T>(f: () => T): T {
   }
 }
 
-type NativeAttributes = Readonly<
+/** Attributes of an own op by name. */
+export type NativeAttributes = Readonly<
   Record<string, { float: number } | { int: number } | { ints: readonly number[] } | { bool: boolean }>
 >;
 

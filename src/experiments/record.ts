@@ -38,7 +38,10 @@ const recordSchema = z.object({
   decidedBy: z.record(z.string(), z.json()),
 });
 
-/** What came of one tuning method on one task. */
+/**
+ * What came of one tuning method on one task.
+ * @interface
+ */
 export type TransferRecord = z.infer<typeof recordSchema>;
 
 /** The key of what decides a result: it does not depend on the order of properties. */

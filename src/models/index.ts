@@ -30,5 +30,5 @@ export {
 export { PatchMerging, SwinStage, SwinTransformer } from './swin.js';
 export { SwinBlock, type SwinBlockOptions, WindowAttention } from './swinBlock.js';
 export { SWIN_DEFAULTS, SWIN_ORIGINAL, SWIN_TORCHVISION, type SwinConfig } from './swinConfig.js';
-export { relativePositionIndex, shiftMask } from './swinWindows.js';
+export { type Pair, relativePositionIndex, shiftMask } from './swinWindows.js';
 export { Block, LayerScale, VIT_DEFAULTS, VisionTransformer, type ViTConfig } from './vit.js';

@@ -3,6 +3,7 @@
 import { executeNative, hasNativeOps, type Tensor, tf } from '../engine/index.js';
 import { defineOp } from '../nn/index.js';
 
+/** Vertical and horizontal. */
 export type Pair = readonly [number, number];
 
 /** `[B, H, W, C]` → `[B · windows, h · w, C]`, windows row by row. H and W are multiples of the window. */

@@ -8,7 +8,7 @@ export { type ConvGeometry, conv2d } from './functional/conv2d.js';
 export { gelu } from './functional/gelu.js';
 export { layerNorm } from './functional/layerNorm.js';
 export { linear } from './functional/linear.js';
-export { defineOp } from './functional/op.js';
+export { defineOp, type OpDefinition, type OpInputs } from './functional/op.js';
 export type { Initializer } from './init.js';
 export * as init from './init.js';
 export { Dropout, DropPath, Gelu, LayerNorm, Linear, type LinearOptions, Relu } from './layers.js';

@@ -102,7 +102,7 @@ class Trace {
  * Looks at a model by a dry run, outside training, on zeros of `inputShape` (with the batch: `[1, 32, 32, 3]`).
  * Parameters without values count as zeros meanwhile.
  */
-export function summary(model: Module, inputShape: Shape): ModelSummary {
+export function summary(model: Module, inputShape: readonly number[]): ModelSummary {
   const names = new Map([...model.namedModules()].map(([name, module]) => [module, name]));
   const trace = new Trace();
   // of ordinary ops, whose work is known

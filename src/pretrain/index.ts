@@ -9,6 +9,7 @@ export {
   type PretrainResult,
   type PretrainStep,
   pretrain,
+  type ViewPair,
   type ViewSource,
 } from './pretrain.js';
 export { linearProbe } from './probe.js';

@@ -42,7 +42,8 @@ export interface ViewSource {
   epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<ViewPair>;
 }
 
-interface ViewPair {
+/** Two batches of views, of the same images in the same order, and their shapes. */
+export interface ViewPair {
   images: readonly Float32Array[];
   shapes: readonly (readonly number[])[];
 }

@@ -16,18 +16,19 @@ import { durationText, memoryText } from './progress.js';
 import type { Metrics, Run, Series } from './runFolder.js';
 
 /** Runs that differ in nothing but their seed. */
-export interface Group {
+export interface RunGroup {
   readonly label: string;
   readonly runs: readonly Run[];
 }
 
+/** A figure, and in words what it shows. */
 export interface NamedFigure {
   readonly alt: string;
   readonly figure: Figure;
 }
 
 export interface Comparison {
-  readonly groups: readonly Group[];
+  readonly groups: readonly RunGroup[];
   /** A row a run, numbers in full. */
   readonly table: Table;
   readonly figures: readonly NamedFigure[];
@@ -56,7 +57,7 @@ function metricNames(runs: readonly Run[]): readonly string[] {
 }
 
 /** A recipe may compare methods itself and record `lora.top1`, `full.top1`, …: these parts are compared in its place. */
-function partsOf(group: Group): readonly Group[] {
+function partsOf(group: RunGroup): readonly RunGroup[] {
   const prefixes = [...new Set(metricNames(group.runs).flatMap((name) => /^(.+)\./.exec(name)?.[1] ?? []))];
   if (prefixes.length < 2) return [group];
   const part = <T>(values: Readonly<Record<string, T>>, prefix: string): Record<string, T> =>
@@ -92,7 +93,7 @@ function parameterText({ provenance: { parameters } }: Run, name: string): strin
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function groupRuns(runs: readonly Run[], differing: readonly string[]): readonly Group[] {
+function groupRuns(runs: readonly Run[], differing: readonly string[]): readonly RunGroup[] {
   const names = differing.filter((name) => name !== 'seed');
   const manyNotebooks = new Set(runs.map(({ provenance }) => provenance.notebook)).size > 1;
   const manyProfiles = new Set(runs.map(({ provenance }) => provenance.profile)).size > 1;
@@ -183,7 +184,7 @@ function statusWords({ dir, provenance }: Run): string {
   return provenance.status === 'finished' && provenance.exitCode === 3 ? 'finished, out of range' : provenance.status;
 }
 
-function metricFigure(groups: readonly Group[], metric: string): readonly NamedFigure[] {
+function metricFigure(groups: readonly RunGroup[], metric: string): readonly NamedFigure[] {
   const known = groups
     .map(({ label, runs }) => ({ label, values: valuesOf(runs, metric) }))
     .filter(({ values }) => values.length);
@@ -206,7 +207,7 @@ function metricFigure(groups: readonly Group[], metric: string): readonly NamedF
 }
 
 /** Accuracy over trained parameters, where runs recorded both. */
-function frontFigure(groups: readonly Group[], metrics: readonly string[]): readonly NamedFigure[] {
+function frontFigure(groups: readonly RunGroup[], metrics: readonly string[]): readonly NamedFigure[] {
   const cost = metrics.find((name) => /train(ed|able)/i.test(name)) ?? metrics.find((name) => /param/i.test(name));
   const quality = metrics.find((name) => /acc|top.?1/i.test(name));
   if (cost === undefined || quality === undefined) return [];
@@ -224,7 +225,7 @@ function frontFigure(groups: readonly Group[], metrics: readonly string[]): read
   return [{ alt: `${quality} over ${cost}, with the runs that no other run beats on both.`, figure }];
 }
 
-function seriesFigures(groups: readonly Group[]): readonly NamedFigure[] {
+function seriesFigures(groups: readonly RunGroup[]): readonly NamedFigure[] {
   const all = groups.flatMap(({ runs }) => runs);
   const names = [...new Set(all.flatMap(({ records }) => Object.keys(records?.series ?? {})))];
   return names.map((name) => {
@@ -236,7 +237,7 @@ function seriesFigures(groups: readonly Group[]): readonly NamedFigure[] {
 }
 
 /** One curve with its spread where all runs of a group share their x values; a curve a run otherwise. */
-function curvesOf({ label, runs }: Group, name: string): readonly Curve[] {
+function curvesOf({ label, runs }: RunGroup, name: string): readonly Curve[] {
   const known = runs.flatMap(({ records }) => records?.series[name] ?? []);
   const [first] = known;
   if (!first) return [];

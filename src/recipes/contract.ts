@@ -21,7 +21,10 @@ const contractSchema = z.strictObject({
 
 export type Range = z.infer<typeof rangeSchema>;
 
-/** `reproduces`: the reference; `expects`: metric → profile → range; `profiles`: profile → parameter values. */
+/**
+ * `reproduces`: the reference; `expects`: metric → profile → range; `profiles`: profile → parameter values.
+ * @interface
+ */
 export type Contract = z.infer<typeof contractSchema>;
 
 /** A metric beside what its recipe expects. `seen` is undefined where it was never recorded. */

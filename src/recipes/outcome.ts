@@ -8,6 +8,7 @@ export interface Ending {
   readonly error: string | null;
 }
 
+/** What came of a cell. */
 export interface CellOutcome {
   readonly label: string;
   readonly status: 'ok' | 'failed' | 'skipped';

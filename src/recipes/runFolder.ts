@@ -17,7 +17,6 @@ export const FILES = {
   checkpoints: 'checkpoints',
 } as const;
 
-/** `interactive`: recorded from a notebook that a person runs, so that nobody knows whether it is done. */
 const STATUSES = [
   'running',
   'finished',
@@ -29,6 +28,11 @@ const STATUSES = [
   'out-of-memory',
   'interactive',
 ] as const;
+/**
+ * How a run ended or that it goes on. `interactive`: recorded from a notebook that a person runs, so that nobody knows
+ * whether it is done.
+ * @useDeclaredType
+ */
 export type Status = (typeof STATUSES)[number];
 
 const engineSchema = z.object({ name: z.string(), device: z.string(), version: z.string() });
@@ -39,6 +43,10 @@ const sourceSchema = z.object({ name: z.string(), checksum: z.string() });
 export type Source = z.infer<typeof sourceSchema>;
 
 const metricsSchema = z.record(z.string(), z.number());
+/**
+ * Numbers by name.
+ * @useDeclaredType
+ */
 export type Metrics = z.infer<typeof metricsSchema>;
 
 const seriesSchema = z.object({
@@ -101,6 +109,10 @@ const provenanceSchema = z.object({
   kernelPid: z.number().nullable(),
   earlierAttempts: z.array(attemptSchema),
 });
+/**
+ * Where a run's results come from.
+ * @interface
+ */
 export type Provenance = z.infer<typeof provenanceSchema>;
 
 export const EMPTY_RECORDS: Omit<Records, 'profile'> = {

@@ -16,7 +16,7 @@ export {
 export { gradientNorms } from './gradientNorms.js';
 export { Interrupted, InterruptWatch } from './interrupt.js';
 export { type KnnOptions, knnAccuracy, knnPredict } from './knn.js';
-export { LiveCurves } from './liveCurves.js';
+export { LiveCurves, type LivePoints } from './liveCurves.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
@@ -24,7 +24,15 @@ export { parseNamed } from './namedConfig.js';
 export { Adam, type AdamOptions, AdamW } from './optimizers/adam.js';
 export { decayGroups } from './optimizers/groups.js';
 export { Lars, type LarsOptions } from './optimizers/lars.js';
-export { type Groups, Optimizer, type ParameterGroup, type UpdateInputs } from './optimizers/optimizer.js';
+export {
+  type Groups,
+  Optimizer,
+  type ParameterGroup,
+  type Rule,
+  type Slots,
+  type UpdateInputs,
+  type UpdateRule,
+} from './optimizers/optimizer.js';
 export {
   createOptimizer,
   type OptimizerConfig,
@@ -45,6 +53,7 @@ export {
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
 export {
+  type Curves,
   type EpochRecord,
   epochSchema,
   loadState,

@@ -12,7 +12,8 @@ const DRAW_MS = 2000;
 const SHARE = 0.005;
 const HEIGHT = 340;
 
-interface Points {
+/** A curve that grows. */
+export interface LivePoints {
   x: number[];
   y: number[];
 }
@@ -50,10 +51,10 @@ let latest: LiveFigure | undefined;
 
 /** The curves of one training. */
 export class LiveCurves {
-  readonly loss: Points = { x: [], y: [] };
-  readonly evalLoss: Points = { x: [], y: [] };
-  readonly trainTop1: Points = { x: [], y: [] };
-  readonly evalTop1: Points = { x: [], y: [] };
+  readonly loss: LivePoints = { x: [], y: [] };
+  readonly evalLoss: LivePoints = { x: [], y: [] };
+  readonly trainTop1: LivePoints = { x: [], y: [] };
+  readonly evalTop1: LivePoints = { x: [], y: [] };
   private readonly figure: LiveFigure;
   private readonly stepsAPoint: number;
   private sum = 0;
@@ -114,7 +115,7 @@ export class LiveCurves {
   }
 }
 
-function add({ x, y }: Points, at: number, value: number): void {
+function add({ x, y }: LivePoints, at: number, value: number): void {
   x.push(at);
   y.push(value);
 }
@@ -145,7 +146,7 @@ function liveFigure(trainings: readonly LiveCurves[]): Figure {
   return panelsFigure(panels, { height: HEIGHT });
 }
 
-function line(name: string, { x, y }: Points, color: string, evaluated: boolean): Figure['data'][number] {
+function line(name: string, { x, y }: LivePoints, color: string, evaluated: boolean): Figure['data'][number] {
   return {
     type: 'scatter',
     mode: evaluated || x.length === 1 ? 'lines+markers' : 'lines',

@@ -34,7 +34,10 @@ export const epochSchema = z.object({
   evalTop5: z.number().optional(),
 });
 
-/** One line of the history. Losses in nats, accuracies and `waiting` (time spent on data) as shares of 1. */
+/**
+ * One line of the history. Losses in nats, accuracies and `waiting` (time spent on data) as shares of 1.
+ * @interface
+ */
 export type EpochRecord = z.infer<typeof epochSchema>;
 
 const positionSchema = z.object({
@@ -54,7 +57,10 @@ const positionSchema = z.object({
   history: z.array(epochSchema),
 });
 
-/** Where a run stands. */
+/**
+ * Where a run stands.
+ * @interface
+ */
 export type Position = z.infer<typeof positionSchema>;
 
 export const START = (fingerprint: string): Position => ({

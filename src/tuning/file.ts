@@ -16,7 +16,10 @@ const descriptionSchema = z.strictObject({
   base: z.strictObject({ name: z.string().optional(), sha256: z.string() }),
 });
 
-/** How a file's tensors were trained, and on what. */
+/**
+ * How a file's tensors were trained, and on what.
+ * @interface
+ */
 export type TunedDescription = z.infer<typeof descriptionSchema>;
 
 /** SHA-256 over names, shapes and values, in order of the names. */

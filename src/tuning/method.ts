@@ -17,7 +17,8 @@ export interface TuningMethod<Schema extends z.ZodObject = z.ZodObject> {
   apply(model: Module, options?: z.input<Schema>): z.output<Schema>;
 }
 
-interface Definition<Schema extends z.ZodObject> {
+/** A method as its file writes it: `apply` gets options that were checked, with their defaults. */
+export interface MethodDefinition<Schema extends z.ZodObject> {
   name: string;
   description: string;
   options: Schema;
@@ -25,7 +26,7 @@ interface Definition<Schema extends z.ZodObject> {
 }
 
 /** A method whose options are checked before it is applied. */
-export function defineMethod<Schema extends z.ZodObject>(definition: Definition<Schema>): TuningMethod<Schema> {
+export function defineMethod<Schema extends z.ZodObject>(definition: MethodDefinition<Schema>): TuningMethod<Schema> {
   const { name, description, options: schema } = definition;
   return {
     name,

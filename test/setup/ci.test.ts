@@ -19,7 +19,13 @@ beforeEach(() => {
   fakeTool('id', 'echo 1000');
   fakeTool(
     'npm',
-    'echo "$CI $*"; [ "$1" = test ] || exit $FAKE_NOTEBOOKS; echo "3 passed, $FAKE_FAILED failed"; [ "$FAKE_FAILED" = 0 ]',
+    `echo "$CI $*"
+case "$*" in
+  *notebooks:check) exit $FAKE_NOTEBOOKS ;;
+  *docs) exit $FAKE_REFERENCE ;;
+esac
+echo "3 passed, $FAKE_FAILED failed"
+[ "$FAKE_FAILED" = 0 ]`,
   );
   script('setup.mjs', 'process.exitCode = Number(process.env.FAKE_SETUP ?? 0);');
   script('node_modules/typescript/bin/tsc', 'process.exitCode = Number(process.env.FAKE_TYPES ?? 0);');
@@ -47,7 +53,14 @@ const fakeTool = (name: string, content: string) => file(`bin/${name}`, `#!/bin/
 
 function ci(env: Record<string, string> = {}) {
   const { status, stdout } = spawnSync(which('bash'), [path.join(folder, '.ci/run')], {
-    env: { PATH: path.join(folder, 'bin'), FAKE_FAILED: '0', FAKE_LINT: '0', FAKE_NOTEBOOKS: '0', ...env },
+    env: {
+      PATH: path.join(folder, 'bin'),
+      FAKE_FAILED: '0',
+      FAKE_LINT: '0',
+      FAKE_NOTEBOOKS: '0',
+      FAKE_REFERENCE: '0',
+      ...env,
+    },
     encoding: 'utf8',
   });
   return { status, lines: stdout.trimEnd().split('\n') };
@@ -82,13 +95,22 @@ describe('.ci/run', () => {
       '== Types',
       '== Notebooks',
       'true run --silent notebooks:check',
+      '== API reference',
+      'true run --silent docs',
       '== Tests',
       'true test --silent',
       '3 passed, 0 failed',
     ]);
   });
 
-  for (const part of ['FAKE_LINT', 'FAKE_TYPES', 'FAKE_KERNEL_TYPES', 'FAKE_NOTEBOOKS', 'FAKE_FAILED']) {
+  for (const part of [
+    'FAKE_LINT',
+    'FAKE_TYPES',
+    'FAKE_KERNEL_TYPES',
+    'FAKE_NOTEBOOKS',
+    'FAKE_REFERENCE',
+    'FAKE_FAILED',
+  ]) {
     it(`fails with ${part}, and still ends with the count of the tests`, () => {
       for (const tool of whole) fakeTool(tool, 'exit 0');
       const { status, lines } = ci({ [part]: '1' });

@@ -1,2 +1,9 @@
 // Batches of a data set, made in worker threads.
-export { type Batch, DataLoader, type LoaderOptions, type LoaderStats, type ViewBatch } from './loader.js';
+export {
+  type Batch,
+  type BatchOf,
+  DataLoader,
+  type LoaderOptions,
+  type LoaderStats,
+  type ViewBatch,
+} from './loader.js';

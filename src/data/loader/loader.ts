@@ -69,7 +69,8 @@ export interface LoaderStats {
   imagesPerSecond: number;
 }
 
-type BatchOf<O> = O extends { views: readonly (readonly TransformSpec[])[] } ? ViewBatch : Batch;
+/** What a loader with these options gives. */
+export type BatchOf<O> = O extends { views: readonly (readonly TransformSpec[])[] } ? ViewBatch : Batch;
 
 const GIBIBYTE = 2 ** 30;
 const IDLE_MS = 30_000;

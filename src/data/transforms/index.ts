@@ -7,4 +7,4 @@ export * from './geometry.js';
 export * from './pipeline.js';
 export * from './presets.js';
 export * from './resize.js';
-export { TRANSFORM_NAMES, type TransformSpec } from './specs.js';
+export { TRANSFORM_NAMES, type TransformSpec, type TransformSpecs } from './specs.js';

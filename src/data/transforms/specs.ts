@@ -227,12 +227,18 @@ export const randomErasingSchema = z.strictObject({
 
 type PixelName = keyof typeof PIXEL_TRANSFORMS;
 
+/**
+ * What a pipeline can hold, by name.
+ * @interface
+ */
+export type TransformSpecs = { [Name in PixelName]: z.input<(typeof PIXEL_TRANSFORMS)[Name]['schema']> } & {
+  normalize: z.input<typeof normalizeSchema>;
+  randomErasing: z.input<typeof randomErasingSchema>;
+  randomApply: { name: 'randomApply'; p?: number; transforms: TransformSpec[] };
+};
+
 /** One transform of a pipeline, as written by a user. */
-export type TransformSpec =
-  | { [Name in PixelName]: z.input<(typeof PIXEL_TRANSFORMS)[Name]['schema']> }[PixelName]
-  | { name: 'randomApply'; p?: number; transforms: TransformSpec[] }
-  | z.input<typeof normalizeSchema>
-  | z.input<typeof randomErasingSchema>;
+export type TransformSpec = TransformSpecs[keyof TransformSpecs];
 
 /** Applies all of its transforms, or none. */
 export const randomApplySchema = z.strictObject({

@@ -13,6 +13,7 @@ import {
   typeAttribute,
 } from './graph.js';
 
+/** Tensors by name. */
 export type Tensors = Record<string, Tensor>;
 
 /** The variable of a session that stands for a `tf.Variable`. Names of its graph nodes. */

@@ -3,12 +3,13 @@
 import { ENGINES, type Tensor, tf } from '../../engine/index.js';
 
 /** The tensors of an op's call by name. */
-type Inputs<K extends string> = { readonly [name in K]: Tensor };
+export type OpInputs<K extends string> = { readonly [name in K]: Tensor };
 
-interface Definition<K extends string, A extends object> {
+/** An op: its value, and the gradient by each of its inputs. */
+export interface OpDefinition<K extends string, A extends object> {
   name: string;
   /** The value, computed without a tape; or several, of which the first is the op's and the others are for the gradient. */
-  forward(inputs: Inputs<K>, attributes: A): Tensor | Tensor[];
+  forward(inputs: OpInputs<K>, attributes: A): Tensor | Tensor[];
   /** How many values `forward` gives; default 1. */
   outputs?: number;
   /** Which inputs, and whether the output, the gradient reads. */
@@ -17,22 +18,22 @@ interface Definition<K extends string, A extends object> {
   /** For each input, the gradient as a function that is called only where it is needed. */
   gradient(
     dy: Tensor,
-    saved: Inputs<K> & { output: Tensor; outputs: readonly Tensor[] },
+    saved: OpInputs<K> & { output: Tensor; outputs: readonly Tensor[] },
     attributes: A,
   ): { [name in K]: () => Tensor };
 }
 
 /** Defines a differentiable op that works on every engine. */
 export function defineOp<K extends string, A extends object = object>(
-  definition: Definition<K, A>,
-): (inputs: Inputs<K>, attributes?: A) => Tensor {
+  definition: OpDefinition<K, A>,
+): (inputs: OpInputs<K>, attributes?: A) => Tensor {
   const { name, forward, saves, outputs = 1, savesOutput = false, gradient } = definition;
   const kernelName = `Vitlab${name}`;
   for (const backendName of ENGINES) {
     tf.registerKernel({
       kernelName,
       backendName,
-      kernelFunc: ({ inputs, attrs }) => tf.tidy(() => forward(inputs as Inputs<K>, attrs as unknown as A)),
+      kernelFunc: ({ inputs, attrs }) => tf.tidy(() => forward(inputs as OpInputs<K>, attrs as unknown as A)),
     });
   }
   tf.registerGradient({
@@ -40,7 +41,7 @@ export function defineOp<K extends string, A extends object = object>(
     inputsToSave: [...saves],
     outputsToSave: Array.from({ length: outputs }, () => savesOutput),
     gradFunc: (dy, saved, attrs) => {
-      const named = Object.fromEntries(saves.map((input, i) => [input, saved[i]!])) as Inputs<K>;
+      const named = Object.fromEntries(saves.map((input, i) => [input, saved[i]!])) as OpInputs<K>;
       const [first] = [dy].flat() as Tensor[];
       const made = saved.slice(saves.length);
       return gradient(first!, { ...named, output: made[0]!, outputs: made }, attrs as unknown as A);

@@ -23,7 +23,8 @@ export interface UpdateInputs {
   step: Tensor;
 }
 
-type Slots = Readonly<Record<string, Variable>>;
+/** An optimiser's variables for one parameter, by name. */
+export type Slots = Readonly<Record<string, Variable>>;
 
 /** Gives the new value of a parameter, and moves its slots. */
 export type UpdateRule = (value: Tensor, gradient: Tensor, slots: Slots) => Tensor;
