@@ -174,12 +174,19 @@ class Executor {
   }
 
   inspect(code, position) {
-    return this.#guard.compiling(() => this.#compiler.inspect(this.#declarations, code, position));
+    const info = this.#guard.compiling(() => this.#compiler.inspect(this.#declarations, code, position));
+    return info && { ...info, tags: info.tags?.map(withName) };
   }
 
   complete(code, position) {
     return this.#guard.compiling(() => this.#compiler.complete(this.#declarations, code, position));
   }
+}
+
+/** A tag of a docstring with its name in its text: tslab prints the name of `@param` alone. */
+function withName(tag) {
+  if (tag.name === 'param') return tag;
+  return { ...tag, text: [{ kind: 'text', text: `@${tag.name} ` }, ...(tag.text ?? [])] };
 }
 
 const interruption = () => ({

@@ -14,15 +14,17 @@ type Reply = Record<string, unknown>;
 describe('the kernel', () => {
   let kernel: Kernel;
   let connectionDir: string;
+  let runDir: string;
   let connection: Record<string, string | number>;
   before(async () => {
     connectionDir = mkdtempSync(path.join(tmpdir(), 'vitlab-connection-'));
-    kernel = await Kernel.start({ connectionDir });
+    runDir = mkdtempSync(path.join(tmpdir(), 'vitlab-run-'));
+    kernel = await Kernel.start({ connectionDir, env: { ...process.env, VITLAB_RUN_DIR: runDir } });
     connection = JSON.parse(readFileSync(path.join(connectionDir, readdirSync(connectionDir)[0]!), 'utf8'));
   });
   after(async () => {
     await kernel.shutdown();
-    rmSync(connectionDir, { recursive: true, force: true });
+    for (const folder of [connectionDir, runDir]) rmSync(folder, { recursive: true, force: true });
   });
 
   it('says what it is', async () => {
@@ -48,6 +50,29 @@ describe('the kernel', () => {
     );
     const nothing = await kernel.request('inspect_request', { code: ' ', cursor_pos: 0, detail_level: 0 });
     assert.equal(nothing['found'], false);
+  });
+
+  it('completes and explains the lab of a notebook, with its docstrings', async () => {
+    const opened = await kernel.execute("import { openLab } from './src/recipes/index.js';\nconst lab = openLab();");
+    assert.equal(opened.status, 'ok');
+    const complete = async (code: string) => {
+      const { matches, cursor_start, cursor_end } = await kernel.request('complete_request', {
+        code,
+        cursor_pos: code.length,
+      });
+      return { matches, replaced: code.slice(Number(cursor_start), Number(cursor_end)) };
+    };
+    assert.deepEqual(await complete('lab.rec'), { matches: ['record'], replaced: 'rec' });
+    assert.deepEqual((await complete('lab.nothing')).matches, []);
+    const explain = async (code: string) => {
+      const reply = await kernel.request('inspect_request', { code, cursor_pos: code.length - 1, detail_level: 0 });
+      return (reply['data'] as Record<string, string>)['text/plain']!;
+    };
+    assert.match(
+      await explain('lab.record'),
+      /Lab\.record\(name: string, value: number\): void\n\nRecords a metric: [\s\S]+\n@throws VitlabError /,
+    );
+    assert.match(await explain('openLab'), /function openLab\(options\?: LabOptions\): Lab[\s\S]+Opens the results of/);
   });
 
   it('tells a cell which run it is, and that nobody watches', async () => {
