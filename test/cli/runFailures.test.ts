@@ -68,7 +68,7 @@ describe('vitlab run, when things go wrong', () => {
       'spins',
       ["console.log('begun'); for (;;);"],
       { code: 4, status: 'hung', error: /^Cell 1 hangs: it computed for .* without a word/ },
-      { args: ['--stall-timeout', '0.5'] },
+      { args: ['--stall-timeout', '0.8'] },
     ));
 
   it('a kernel whose heap is full has run out of memory: 5', () =>
