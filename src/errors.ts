@@ -18,7 +18,7 @@ export class UsageError extends VitlabError {
 /** A tensor, parameter or image whose shape is not the expected one. */
 export class ShapeError extends VitlabError {}
 
-/** A step that cannot be recorded as a graph (see `engine/capture/recorder.ts`). */
+/** A step that cannot be recorded as a graph (see `engine/capture/recordingSession.ts`). */
 export class CaptureError extends VitlabError {}
 
 /** A data set that is missing, damaged or not of the declared layout. */

@@ -2,7 +2,7 @@
 export { executeOp, isTensorflow, type OpAttribute } from './backend.js';
 export { type InPlaceUpdate, updateInPlace } from './capture/inPlace.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
-export type { Tensors } from './capture/recorder.js';
+export type { Tensors } from './capture/recordingSession.js';
 export { type Exportable, exportSavedModel, type SavedModelOptions } from './capture/savedModel.js';
 export { MessageWriter } from './capture/wire.js';
 export { valueAndGradients } from './gradients.js';

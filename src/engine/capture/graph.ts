@@ -30,6 +30,9 @@ export interface GraphNode {
 
 export const typeAttribute = (value: number): AttributeValue => ({ kind: 'type', value });
 
+/** As an input: `node` runs before. */
+export const control = (node: string): string => `^${node}`;
+
 const KINDS = ['string', 'int', 'float', 'bool', 'type', 'shape'] as const;
 
 /** An attribute as tfjs-node hands it to the native binding, as graph attribute. */

@@ -1,7 +1,7 @@
 // Updates of variables in place, as one op of a recorded graph.
 import { hasNativeOps, nativeAttributes } from '../nativeOps.js';
 import type { Tensor, Variable } from '../tf.js';
-import { currentRecording } from './recorder.js';
+import { currentRecording } from './recordingSession.js';
 
 /** One of vitlab's own ops that changes variables in the session's memory. */
 export interface InPlaceUpdate {

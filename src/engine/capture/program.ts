@@ -7,7 +7,8 @@ import { isTensorflow, tensorflow } from '../backend.js';
 import { type Tensor, tf } from '../tf.js';
 import { autocast } from './autocast.js';
 import { savedModelBytes } from './graph.js';
-import { Recorder, type Recording, type Tensors } from './recorder.js';
+import { Recorder, type Recording } from './recorder.js';
+import type { Tensors } from './recordingSession.js';
 
 /** Inputs of a step; a number is a float32 scalar. */
 export type StepInputs = Record<string, Tensor | number>;
