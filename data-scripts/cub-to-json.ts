@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { cubJson, readCub } from '../src/data/index.js';
+import { plural } from '../src/words.js';
 import { runScript } from './script.js';
 
 const command = new Command('cub-to-json')
@@ -18,7 +19,9 @@ const command = new Command('cub-to-json')
     writeFileSync(path.join(out, 'train.json'), train);
     writeFileSync(path.join(out, 'val.json'), val);
     const trained = images.filter((image) => image.split === 'train').length;
-    console.log(`${trained} images in ${path.join(out, 'train.json')}, ${images.length - trained} in val.json`);
+    console.log(
+      `${plural(trained, 'image')} in ${path.join(out, 'train.json')}, ${images.length - trained} in val.json`,
+    );
   });
 
 runScript(command);

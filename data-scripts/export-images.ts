@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import sharp from 'sharp';
 import { dataRoot, openDataset } from '../src/data/index.js';
 import { UsageError } from '../src/errors.js';
+import { plural } from '../src/words.js';
 import { runScript } from './script.js';
 
 const command = new Command('export-images')
@@ -29,7 +30,7 @@ const command = new Command('export-images')
           .png()
           .toFile(file);
       }
-      console.log(`${count} images in ${path.join(out, split)}`);
+      console.log(`${plural(count, 'image')} in ${path.join(out, split)}`);
     }
   });
 

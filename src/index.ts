@@ -14,3 +14,4 @@ export * from './random/index.js';
 export * from './recipes/index.js';
 export * from './train/index.js';
 export * from './tuning/index.js';
+export * from './words.js';

@@ -1,5 +1,6 @@
 // A state dict brought to the shapes that a model has, with a report of what fitted.
 import { CheckpointError, few } from '../errors.js';
+import { plural } from '../words.js';
 import { type Grid, requireMocoGrid, resampleTimm, type TimmResampleOptions } from './posEmbed.js';
 import { type TensorData, type TensorRecord, tensorRecord } from './tensorData.js';
 
@@ -69,7 +70,7 @@ export function describeFit(report: FitReport): string {
       `None of the file's tensors fits the model: ${few(unexpected)} instead of ${few(missing)}.`,
     );
   }
-  const lines = [`${taken.length + reshaped.length} tensors taken`];
+  const lines = [`${plural(taken.length + reshaped.length, 'tensor')} taken`];
   for (const { name, from, to } of reshaped) lines.push(`reshaped: ${name} [${from}] to [${to}]`);
   if (missing.length > 0) lines.push(`missing: ${few(missing)}`);
   if (unexpected.length > 0) lines.push(`unexpected: ${few(unexpected)}`);

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { convertNames, loadCheckpoint, type Naming, namings, writeSafetensors } from '../checkpoint/index.js';
 import { UsageError } from '../errors.js';
+import { plural } from '../words.js';
 
 /** The `convert` command. */
 export function convertCommand(): Command {
@@ -17,6 +18,6 @@ export function convertCommand(): Command {
       const { tensors, dropped, from } = convertNames(await loadCheckpoint(source), to);
       writeSafetensors(target, tensors, { format: 'pt', naming: to });
       for (const name of dropped) console.log(`left out: ${name}`);
-      console.log(`${Object.keys(tensors).length} tensors, ${from} to ${to}: ${target}`);
+      console.log(`${plural(Object.keys(tensors).length, 'tensor')}, ${from} to ${to}: ${target}`);
     });
 }

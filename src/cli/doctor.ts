@@ -8,6 +8,7 @@ import { version } from '../../package.json';
 import { dataRoot, datasetSources, presentFiles } from '../data/index.js';
 import { type Engine, startEngine, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
+import { plural } from '../words.js';
 
 const ROOT = path.resolve(__dirname, '../..');
 const SET_UP = `run the set-up: node ${path.join(ROOT, 'setup.mjs')}`;
@@ -164,7 +165,7 @@ function page({ engine, versions, machine, data, missing }: Diagnosis): string {
     ['device', engine?.device ?? 'none'],
     ...Object.entries(versions).map(([name, value]): [string, string] => [name, value ?? 'none']),
     ['system', machine.system],
-    ['processor', `${machine.cpu}, ${machine.cores} cores`],
+    ['processor', `${machine.cpu}, ${plural(machine.cores, 'core')}`],
     ['memory', `${(machine.memoryBytes / 2 ** 30).toFixed(1)} GiB`],
     ['NVIDIA driver', machine.nvidiaDriver === null ? 'no' : `yes (${machine.nvidiaDriver})`],
     ['data', data.root],

@@ -1,6 +1,7 @@
 // `vitlab inspect FILE`: lists what a checkpoint holds without loading it.
 import { Command } from 'commander';
 import { type Contents, inspectCheckpoint } from '../checkpoint/index.js';
+import { plural } from '../words.js';
 
 /** The `inspect` command. */
 export function inspectCommand(): Command {
@@ -20,7 +21,7 @@ function listing(file: string, { format, tensors, values, naming, elements, byte
     `${file}: ${format}${naming ? `, names as in ${naming}` : ''}`,
     ...tensors.map(({ name, dtype, shape }) => `  ${printable(name).padEnd(width)}  ${dtype.padEnd(8)}  [${shape}]`),
     ...values.map(([name, value]) => `  ${printable(name)} = ${printable(value).slice(0, 200)}`),
-    `${tensors.length} tensors, ${elements.toLocaleString('en')} elements, ${(bytes / 2 ** 20).toFixed(1)} MiB`,
+    `${plural(tensors.length, 'tensor')}, ${plural(elements, 'element')}, ${(bytes / 2 ** 20).toFixed(1)} MiB`,
   ].join('\n');
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { type CheckResult, findCases, runCase } from '../parity/index.js';
+import { plural } from '../words.js';
 import { matches } from './glob.js';
 
 /** The `parity` command. */
@@ -51,7 +52,8 @@ function listCases(dir: string) {
 function line(name: string, { passed, checks, worst, worstName, failures }: CheckResult): string {
   const where = worst > 0 && worstName ? ` (${worstName})` : '';
   const size = Number.isFinite(worst) ? worst.toPrecision(2) : String(worst);
-  const error = checks > 0 ? `largest error ${size} of its tolerance${where}, ${checks} checks` : 'nothing was checked';
+  const error =
+    checks > 0 ? `largest error ${size} of its tolerance${where}, ${plural(checks, 'check')}` : 'nothing was checked';
   if (passed) return `pass  ${name}  ${error}`;
   const more = failures.length > 3 ? `; and ${failures.length - 3} more` : '';
   return `FAIL  ${name}  ${error}: ${failures.slice(0, 3).join('; ').replace(/\s+/g, ' ')}${more}`;

@@ -20,6 +20,7 @@ import {
   runAll,
   writeText,
 } from '../recipes/index.js';
+import { plural } from '../words.js';
 
 interface RunFlags {
   readonly parameter: readonly string[];
@@ -115,8 +116,8 @@ async function check(dir: string, flags: RunFlags): Promise<number> {
   const count = Object.keys(before.metrics).length;
   console.log(
     moved.rows.length
-      ? `\n${moved.rows.length} of ${count} metrics moved:\n${tableText(moved)}`
-      : `\nAll ${count} metrics are the same to the bit.`,
+      ? `\n${moved.rows.length} of ${plural(count, 'metric')} moved:\n${tableText(moved)}`
+      : `\nThe same to the bit: ${plural(count, 'metric')}.`,
   );
   return checkExit(outcome, moved);
 }

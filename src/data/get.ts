@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DataError, UsageError } from '../errors.js';
+import { plural } from '../words.js';
 import { checksumError, type DownloadOptions, download } from './files/download.js';
 import { extractArchive } from './files/tar.js';
 import { type Archive, type DatasetSource, datasetSource, openDataset, presentFiles } from './registry.js';
@@ -85,7 +86,7 @@ export async function verifyDataset(name: string, root: string): Promise<string[
     await dataset.image(0);
     await dataset.image(dataset.length - 1);
     lines.push(
-      `${split}: ${dataset.length} images of ${dataset.classes.length} classes, ${dataset.description.checksum}`,
+      `${split}: ${plural(dataset.length, 'image')} of ${plural(dataset.classes.length, 'class', 'classes')}, ${dataset.description.checksum}`,
     );
   }
   return lines;

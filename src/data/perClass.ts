@@ -1,5 +1,6 @@
 // Choosing images by class, such as for a task in which some classes are rare.
 import { UsageError } from '../errors.js';
+import { plural } from '../words.js';
 import type { Dataset } from './dataset.js';
 
 /**
@@ -9,7 +10,9 @@ import type { Dataset } from './dataset.js';
 export function imagesPerClass(dataset: Dataset, counts: readonly number[]): Int32Array {
   const { classes, length, name } = dataset;
   if (counts.length !== classes.length) {
-    throw new UsageError(`${name} has ${classes.length} classes, but ${counts.length} numbers of images were given.`);
+    throw new UsageError(
+      `${name} has ${plural(classes.length, 'class', 'classes')}, but counts for ${counts.length} were given.`,
+    );
   }
   const left = [...counts];
   const indices: number[] = [];
@@ -22,7 +25,9 @@ export function imagesPerClass(dataset: Dataset, counts: readonly number[]): Int
   const short = left.findIndex((count) => count > 0);
   if (short >= 0) {
     const has = counts[short]! - left[short]!;
-    throw new UsageError(`${name} has ${has} images of ${classes[short]}, but ${counts[short]} were asked for.`);
+    throw new UsageError(
+      `${name} has ${plural(has, 'image')} of ${classes[short]}, but ${counts[short]} were asked for.`,
+    );
   }
   return Int32Array.from(indices);
 }
@@ -38,7 +43,9 @@ export function holdOut(dataset: Dataset, share: number): { train: Int32Array; h
   for (let index = 0; index < dataset.length; index++) counts[dataset.label(index)]!++;
   const few = counts.findIndex((count) => count < 2);
   if (few >= 0) {
-    throw new UsageError(`${dataset.name} has ${counts[few]} images of ${dataset.classes[few]}: none can be held out.`);
+    throw new UsageError(
+      `${dataset.name} has ${plural(counts[few]!, 'image')} of ${dataset.classes[few]}: none can be held out.`,
+    );
   }
   const kept = counts.map((count) => count - Math.min(count - 1, Math.max(1, Math.round(share * count))));
   const train = imagesPerClass(dataset, kept);

@@ -14,6 +14,6 @@ export {
   withPortableOps,
 } from './nativeOps.js';
 export { RandomKey } from './randomKey.js';
-export { readable } from './readable.js';
+export { readArray, readable } from './readable.js';
 export { currentEngine, ENGINES, type Engine, type EngineName, startEngine } from './start.js';
 export { type Tensor, tf, type Variable } from './tf.js';

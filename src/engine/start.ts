@@ -3,6 +3,7 @@
 import os from 'node:os';
 import util from 'node:util';
 import { nearest, UsageError, VitlabError } from '../errors.js';
+import { plural } from '../words.js';
 import { tensorflow } from './backend.js';
 import { loadNativeOps } from './nativeOps.js';
 import { quietly } from './quiet.js';
@@ -44,13 +45,14 @@ async function startTensorflow(): Promise<Engine> {
   const { binding } = tensorflow();
   const device = binding.isUsingGpuDevice() ? 'gpu' : 'cpu';
   if (device === 'cpu') loadNativeOps();
-  const threads = process.env['TF_NUM_INTRAOP_THREADS'] ?? os.availableParallelism();
+  const threads = Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? os.availableParallelism());
   return {
     name: 'tensorflow',
     device,
     version: binding.TF_Version,
     canCapture: true,
-    describe: () => `tensorflow ${binding.TF_Version} on ${device === 'gpu' ? 'GPU' : `CPU, ${threads} threads`}`,
+    describe: () =>
+      `tensorflow ${binding.TF_Version} on ${device === 'gpu' ? 'GPU' : `CPU, ${plural(threads, 'thread')}`}`,
   };
 }
 

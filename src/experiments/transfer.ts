@@ -18,6 +18,7 @@ import {
   type TuningName,
   type TuningOptions,
 } from '../tuning/index.js';
+import { plural } from '../words.js';
 import { evaluationLoader, trainingLoader, transformsOf } from './budget.js';
 import { keyOf, readRecord, type TransferRecord, writeRecord } from './record.js';
 import { type TrainingRun, trainFrom } from './supervised.js';
@@ -83,7 +84,7 @@ export async function transfer<N extends TuningName>(options: TransferOptions<N>
       stepMs: Number.isFinite(stepMs) ? stepMs : (1000 * budget.batchSize) / last.imagesPerSecond,
       checkpointBytes: fs.statSync(tuned).size,
       ...(peakMemoryBytes !== undefined && { peakMemoryBytes }),
-      machine: `${os.cpus()[0]?.model.trim() ?? 'unknown processor'}, ${os.availableParallelism()} cores`,
+      machine: `${os.cpus()[0]?.model.trim() ?? 'unknown processor'}, ${plural(os.availableParallelism(), 'core')}`,
       key,
       decidedBy,
     };

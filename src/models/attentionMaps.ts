@@ -19,11 +19,11 @@ export interface ClassAttention {
  * pass, so it cannot be part of a recorded step.
  * @throws UsageError for a model without a class token
  */
-export function classAttention(model: VisionTransformer, images: Tensor): ClassAttention[] {
+export async function classAttention(model: VisionTransformer, images: Tensor): Promise<ClassAttention[]> {
   if (!model.clsToken) throw new UsageError('There is no class token in this model whose attention could be shown.');
   const inserted = model.numPrefixTokens - 1;
   model.eval();
-  return tf.tidy(() => {
+  const blocks = tf.tidy(() => {
     const maps: Tensor[] = [];
     const listen = (name: string, value: Tensor) => {
       if (/^attn\.\d+$/.test(name)) maps.push(value);
@@ -33,13 +33,19 @@ export function classAttention(model: VisionTransformer, images: Tensor): ClassA
       const [batch, heads, , tokens] = map.shape as [number, number, number, number];
       const row = tf.reshape(tf.mean(tf.slice(map, [0, 0, 0, 0], [batch, heads, 1, tokens]), 1), [batch, tokens]);
       const part = (from: number, count: number) => tf.slice(row, [0, from], [batch, count]);
-      return {
-        toItself: floats(part(0, 1)),
-        toInserted: floats(tf.sum(part(1, inserted), 1)),
-        toPatches: floats(part(1 + inserted, tokens - 1 - inserted)),
-      };
+      return [part(0, 1), tf.sum(part(1, inserted), 1), part(1 + inserted, tokens - 1 - inserted)] as const;
     });
   });
+  try {
+    return await Promise.all(
+      blocks.map(async (parts) => {
+        const [toItself, toInserted, toPatches] = await Promise.all(parts.map(floats));
+        return { toItself: toItself!, toInserted: toInserted!, toPatches: toPatches! };
+      }),
+    );
+  } finally {
+    tf.dispose(blocks.flat());
+  }
 }
 
-const floats = (tensor: Tensor): Float32Array => Float32Array.from(tensor.dataSync());
+const floats = async (tensor: Tensor): Promise<Float32Array> => Float32Array.from(await tensor.data());

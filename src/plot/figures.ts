@@ -44,7 +44,8 @@ export function curvesFigure(curves: readonly Curve[], options: FigureOptions = 
     sameLength(`the spread of curve '${name}'`, curve.x, curve.spread);
     return [bandOf(name, x, y, Array.from(curve.spread), color), line];
   });
-  const layout = frame(options);
+  const values = data.flatMap((trace) => (trace as { y: (number | null)[] }).y);
+  const layout = frame(options, [], values);
   return {
     data,
     layout: {
@@ -181,7 +182,9 @@ export function scatterFigure(
       };
     }),
   ];
-  return { data, layout: { ...frame(options), showlegend: true } };
+  const ends = points.flatMap(({ y, error = 0 }) => [y - error, y + error]);
+  const xs = points.map(({ x }) => x);
+  return { data, layout: { ...frame(options, xs, ends), showlegend: true } };
 }
 
 /** A matrix as colours, such as a confusion matrix. `rows[i]` names `values[i]`, drawn from the top down. */
@@ -224,8 +227,9 @@ export function heatMapFigure(map: HeatMap, options: FigureOptions = {}): Figure
   };
 }
 
-function frame(options: FigureOptions): Partial<Layout> {
-  return { ...baseLayout(options.title), xaxis: axis(options.x), yaxis: axis(options.y) };
+/** What all figures with a pair of axes have; `xs` and `ys` are what is drawn over them. */
+function frame(options: FigureOptions, xs: Iterable<number> = [], ys: Iterable<number | null> = []): Partial<Layout> {
+  return { ...baseLayout(options.title), xaxis: axis(options.x, xs), yaxis: axis(options.y, ys) };
 }
 
 /** JSON has no NaN or infinity; a gap in the line says the same. */

@@ -21,6 +21,7 @@ export { type HeatGrid, type OverlayOptions, overlayHeat } from './overlay.js';
 export { panelsFigure } from './panels.js';
 export { encodePng } from './png.js';
 export { sketchSvg } from './sketch.js';
+export { stripFigure } from './strips.js';
 export { type AxisOptions, axis, baseLayout, cycle, INK, PALETTE } from './style.js';
 export {
   type CellValue,

@@ -2,7 +2,7 @@
 // passes over updates), and where nothing reads plotly.
 import { UsageError } from '../errors.js';
 import type { Figure } from './figures.js';
-import { INK } from './style.js';
+import { INK, PERCENT_TICKS } from './style.js';
 import { escapeHtml } from './table.js';
 
 const WIDTH = 860;
@@ -75,7 +75,7 @@ function panelSvg(lines: readonly Line[], xAxis: Axis, yAxis: Axis, bottom: numb
   const x = (value: number): number => from + ((value - xs[0]) / (xs[1] - xs[0])) * (to - from);
   const y = (value: number): number => bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (bottom - MARGIN.top);
   const grid = `stroke="${INK}" stroke-opacity="0.25"`;
-  const percent = yAxis.tickformat === '.0%';
+  const percent = yAxis.tickformat === PERCENT_TICKS;
   return [
     ...ticks(xs).map((value) => textSvg(tickText(value), x(value), bottom + 16, 'middle')),
     ...ticks(ys).map(

@@ -46,12 +46,20 @@ export interface AxisOptions {
   readonly percent?: boolean;
 }
 
-/** One axis in the common look. */
-export function axis({ label, log, percent }: AxisOptions = {}): NonNullable<Layout['xaxis']> {
+/** Shares as percentages with as many digits as each needs, so that no two ticks of a narrow range read the same. */
+export const PERCENT_TICKS = '~%';
+
+/** One axis in the common look. It is for `values`; where those are left out, or differ, plotly chooses the range. */
+export function axis(
+  { label, log, percent }: AxisOptions = {},
+  values: Iterable<number | null> = [],
+): NonNullable<Layout['xaxis']> {
+  const range = log ? undefined : rangeAboutOne(values, percent);
   return {
     ...(label && { title: { text: label, standoff: 10, font: { size: 13 } } }),
     type: log ? 'log' : '-',
-    ...(percent && { tickformat: '.0%' }),
+    ...(percent && { tickformat: PERCENT_TICKS }),
+    ...(range && { range }),
     automargin: true,
     gridcolor: GRID,
     zerolinecolor: GRID,
@@ -60,6 +68,22 @@ export function axis({ label, log, percent }: AxisOptions = {}): NonNullable<Lay
     tickcolor: GRID,
     ticklen: 4,
   };
+}
+
+/** Where all values are the same one: a tenth of it to either side. Plotly would show 1 to either side. */
+function rangeAboutOne(values: Iterable<number | null>, percent = false): [number, number] | undefined {
+  let one: number | undefined;
+  for (const value of values) {
+    if (value === null) continue;
+    one ??= value;
+    if (value !== one) return undefined;
+  }
+  if (one === undefined) return undefined;
+  const room = Math.abs(one) / 10 || (percent ? 0.05 : 1);
+  const [low, high] = [one - room, one + room];
+  if (!percent) return [low, high];
+  // no tick at -5 % or 105 %, but a marker at 0 or 100 % in full
+  return [Math.max(low, Math.min(one, 0) - 0.005), Math.min(high, Math.max(one, 1) + 0.005)];
 }
 
 /** The layout that every figure starts from: transparent, so that the page around it decides light or dark. */

@@ -1,13 +1,14 @@
 // The page that shows runs side by side.
 import { escapeHtml, tableHtml } from '../plot/index.js';
+import { plural } from '../words.js';
 import { type Comparison, readableTable } from './compare.js';
 import { plotSlot, renderPage } from './page.js';
 
 /** One self-contained HTML page: the table, then the figures. */
 export function renderComparison({ groups, table, figures }: Comparison): string {
   const runs = groups.reduce((sum, group) => sum + group.runs.length, 0);
-  const title = `${runs} run${runs === 1 ? '' : 's'} compared`;
-  const setups = `${groups.length} set-up${groups.length === 1 ? '' : 's'}`;
+  const title = `${plural(runs, 'run')} compared`;
+  const setups = plural(groups.length, 'set-up');
   const plots = figures.map(
     ({ alt }, i) =>
       `<figure>${plotSlot(i, alt)}<figcaption><b>Figure ${i + 1}.</b> ${escapeHtml(alt)}</figcaption></figure>`,

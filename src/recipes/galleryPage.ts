@@ -1,6 +1,7 @@
 // A page of the gallery, and the index of its pages.
 import path from 'node:path';
 import { formatNumber } from '../plot/index.js';
+import { plural } from '../words.js';
 import { type Contract, checkMetrics, rangeText } from './contract.js';
 import { folded, galleryCells, type Pictured, tableMarkdown, withoutPaths } from './galleryCells.js';
 import { stemOf } from './lab.js';
@@ -89,13 +90,13 @@ function factsMarkdown({ provenance, metrics }: Run, contract: Contract, noteboo
     `[Notebook](${notebook}) as it ran`,
     `profile \`${profile}\``,
     ...(engine ? [`${engine.name} ${engine.version} on ${engine.device}`] : []),
-    `${machine.cores} cores of ${cellText(machine.cpu)}`,
+    `${plural(machine.cores, 'core')} of ${cellText(machine.cpu)}`,
     ...machine.gpus.map(cellText),
     ...(seconds === null ? [] : [durationText(seconds)]),
     startedAt.slice(0, 10),
     ...(git ? [`commit ${git.commit.slice(0, 10)}${git.dirty ? ' with uncommitted changes' : ''}`] : []),
     ...(checks.length
-      ? [`${passed === checks.length ? '✅' : '❌'} ${passed} of ${checks.length} metrics in range`]
+      ? [`${passed === checks.length ? '✅' : '❌'} ${passed} of ${plural(checks.length, 'metric')} in range`]
       : []),
   ];
   return `> ${facts.join(' · ')}`;

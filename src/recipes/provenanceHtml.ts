@@ -1,5 +1,6 @@
 // Where a run came from, as a list that people can read.
 import { escapeHtml } from '../plot/index.js';
+import { plural } from '../words.js';
 import { durationText, memoryText } from './progress.js';
 import type { Provenance, Source } from './runFolder.js';
 
@@ -24,9 +25,13 @@ export function provenanceHtml(provenance: Provenance): string {
     ['Engine', engine ? `${engine.name} ${engine.version}, ${engine.device}` : 'not recorded'],
     [
       'Machine',
-      [machine.cpu, `${machine.cores} cores`, memoryText(machine.memoryBytes), ...machine.gpus, machine.platform].join(
-        ', ',
-      ),
+      [
+        machine.cpu,
+        plural(machine.cores, 'core'),
+        memoryText(machine.memoryBytes),
+        ...machine.gpus,
+        machine.platform,
+      ].join(', '),
     ],
     [
       'Versions',

@@ -1,5 +1,6 @@
 // Several runs, a few at a time, with one status board and one way to stop them.
 import fs from 'node:fs';
+import { plural } from '../words.js';
 import { EXIT, type Outcome } from './outcome.js';
 import type { Plan } from './plan.js';
 import { durationText } from './progress.js';
@@ -83,7 +84,8 @@ function giveUp({ claim, runDir }: Plan): void {
 function endText({ name, status, seconds, error, runDir, checks, cells }: Outcome, plan: Plan): string {
   if (plan.earlier?.status === 'finished') return `${name}: finished before, nothing to resume: ${runDir}`;
   const passed = checks.filter((check) => check.passed).length;
-  const metrics = checks.length ? `, ${passed} of ${checks.length} expected metrics in range` : '';
-  const count = status === 'finished' ? `${cells.length} cells in ${durationText(seconds)}` : durationText(seconds);
+  const metrics = checks.length ? `, ${passed} of ${plural(checks.length, 'expected metric')} in range` : '';
+  const count =
+    status === 'finished' ? `${plural(cells.length, 'cell')} in ${durationText(seconds)}` : durationText(seconds);
   return `${name}: ${status}, ${count}${metrics}: ${runDir}${error ? `\n  ${error}` : ''}`;
 }

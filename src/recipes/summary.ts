@@ -1,5 +1,6 @@
 // The runs as a Markdown page, such as GitHub shows for a step of a workflow.
 import { stripVTControlCharacters } from 'node:util';
+import { plural } from '../words.js';
 import { rangeText } from './contract.js';
 import { cellText, codeBlock, markdownTable } from './markdownParts.js';
 import type { Outcome } from './outcome.js';
@@ -14,7 +15,7 @@ export function markdownSummary(outcomes: readonly Outcome[], planned = outcomes
     return [mark(exitCode === 0), name, status, ranges, durationText(seconds), `\`${runDir}\``];
   });
   return [
-    `## vitlab: ${good} of ${planned} run${planned === 1 ? '' : 's'} passed`,
+    `## vitlab: ${good} of ${plural(planned, 'run')} passed`,
     table(['', 'run', 'status', 'metrics in range', 'duration', 'folder'], rows),
     ...outcomes.map(sectionOf),
   ]

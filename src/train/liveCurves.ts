@@ -127,7 +127,10 @@ function liveFigure(trainings: readonly LiveCurves[]): Figure {
     layout: {
       ...baseLayout(title),
       xaxis: { ...axis({ label: xLabel }), rangemode: 'tozero' },
-      yaxis: axis({ percent }),
+      yaxis: axis(
+        { percent },
+        data.flatMap((trace) => (trace as { y: number[] }).y),
+      ),
     },
   });
   const lines = (trained: 'loss' | 'trainTop1', evaluated: 'evalLoss' | 'evalTop1') =>

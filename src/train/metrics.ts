@@ -1,6 +1,7 @@
 // What an evaluation counts: correct predictions on the device, means and per-class figures in JavaScript.
 import { type Tensor, tf } from '../engine/index.js';
 import { ShapeError, UsageError } from '../errors.js';
+import { plural } from '../words.js';
 
 /**
  * How many examples have their label among the `k` largest logits, a float32 scalar. Equal logits rank by class, the
@@ -20,7 +21,9 @@ export function correctTopK(logits: Tensor, labels: Tensor, k: number, mask?: Te
     );
   }
   if (!(Number.isInteger(k) && k >= 1 && k <= classes)) {
-    throw new UsageError(`Top-k of ${classes} classes needs a k between 1 and ${classes}, got ${k}.`);
+    throw new UsageError(
+      `Top-k of ${plural(classes, 'class', 'classes')} needs a k between 1 and ${classes}, got ${k}.`,
+    );
   }
   return tf.tidy(() => {
     const label = tf.expandDims(labels, 1);
@@ -70,7 +73,7 @@ export class ConfusionMatrix {
   /** Adds examples. @throws UsageError for a class that does not exist */
   add(labels: ArrayLike<number>, predicted: ArrayLike<number>): void {
     if (labels.length !== predicted.length) {
-      throw new UsageError(`Got ${labels.length} labels and ${predicted.length} predictions.`);
+      throw new UsageError(`Got ${plural(labels.length, 'label')} and ${plural(predicted.length, 'prediction')}.`);
     }
     for (let i = 0; i < labels.length; i++) {
       this.row(labels[i]!)[this.class(predicted[i]!)]! += 1;

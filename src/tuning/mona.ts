@@ -17,6 +17,7 @@ import {
   Module,
   Parameter,
 } from '../nn/index.js';
+import { plural } from '../words.js';
 import { defineMethod } from './method.js';
 import { isHead, replaceBlocks, trainOnly } from './modules.js';
 
@@ -132,7 +133,7 @@ export class Mona extends Module {
     const { prefix, grid } = this.layout();
     const [batch, count, channels] = x.shape as [number, number, number];
     if (x.rank !== 3 || count !== prefix + grid[0] * grid[1]) {
-      const places = `${prefix} tokens and a map of ${grid.join(' × ')}`;
+      const places = `${plural(prefix, 'token')} and a map of ${grid.join(' × ')}`;
       throw new ShapeError(`Mona is laid out for ${places}: [B, ${prefix + grid[0] * grid[1]}, C], got [${x.shape}].`);
     }
     const map = tf.reshape(tf.slice(x, [0, prefix, 0]), [batch, ...grid, channels]);

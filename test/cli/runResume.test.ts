@@ -71,7 +71,7 @@ describe('vitlab run, killed and resumed', () => {
     assert.equal(Object.keys(whole).length, 8);
     const { code, stdout } = await cli(['run', '--check', place('whole'), '--out', place('again')]);
     assert.equal(code, 0, stdout);
-    assert.match(stdout, /All 8 metrics are the same to the bit/);
+    assert.match(stdout, /The same to the bit: 8 metrics/);
     assert.doesNotMatch(stdout, /(engine|threads|processor|version of \S+): /);
     assert.deepEqual(metricsOf(place('again')), whole);
     assert.equal(readProvenance(place('again')).threads, readProvenance(place('whole')).threads);

@@ -16,7 +16,7 @@ describe('images by class', () => {
       name: 'UsageError',
       message: new RegExp(`has 2 images of ${set.classes[9]}, but 3 were asked for`),
     });
-    assert.throws(() => imagesPerClass(set, [1, 2]), { name: 'UsageError', message: /10 classes, but 2 numbers/ });
+    assert.throws(() => imagesPerClass(set, [1, 2]), { name: 'UsageError', message: /10 classes, but counts for 2/ });
   });
 });
 
@@ -37,7 +37,7 @@ describe('holding out', () => {
     const small = await openDataset('shapes10?train=15', 'train');
     assert.throws(() => holdOut(small, 0.5), {
       name: 'UsageError',
-      message: /has 1 images of .*: none can be held out/,
+      message: /has 1 image of .*: none can be held out/,
     });
   });
 });

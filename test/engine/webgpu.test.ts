@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { readSafetensors } from '../../src/checkpoint/index.js';
-import { currentEngine, readable, startEngine, tf } from '../../src/engine/index.js';
-import { VisionTransformer } from '../../src/models/index.js';
+import { currentEngine, readArray, readable, startEngine, tf } from '../../src/engine/index.js';
+import { classAttention, VisionTransformer } from '../../src/models/index.js';
 import { fit, type ProgressView } from '../../src/train/index.js';
 import { saveTuned, tune } from '../../src/tuning/index.js';
 import { tempDir } from '../support/tempDir.js';
@@ -29,6 +29,26 @@ describe('webgpu', () => {
     await readable([product]);
     assert.deepEqual([...product.dataSync()], [2, 1, 4, 3]);
     assert.deepEqual([...(await tf.add(product, 1).data())], [3, 2, 5, 4]);
+  });
+
+  it('gives what is computed as numbers, and keeps no tensor of it', async () => {
+    const { numTensors } = tf.memory();
+    const product = () => tf.matMul(tf.tensor2d([1, 2, 3, 4], [2, 2]), tf.tensor2d([0, 1, 1, 0], [2, 2]));
+    assert.deepEqual(await readArray(product), [
+      [2, 1],
+      [4, 3],
+    ]);
+    assert.equal(await readArray(() => tf.max(product())), 4);
+    assert.equal(tf.memory().numTensors, numTensors);
+  });
+
+  it('tells where the class token looks', async () => {
+    const model = new VisionTransformer({ imgSize: 8, patchSize: 4, embedDim: 8, depth: 2, numHeads: 2 }).initialize(0);
+    const blocks = await classAttention(model, tf.ones([1, 8, 8, 3]));
+    const sums = blocks.map(({ toItself, toPatches }) => toPatches.reduce((a, b) => a + b, toItself[0]!));
+    assert.equal(sums.length, 2);
+    for (const sum of sums) assert.ok(Math.abs(sum - 1) < 1e-5, `${sum}`);
+    model.dispose();
   });
 
   it('trains, and leaves a state and a file of what was tuned', async () => {

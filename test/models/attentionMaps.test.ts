@@ -13,11 +13,11 @@ const TINY = { imgSize: [8, 12] as [number, number], patchSize: 4, embedDim: 8, 
 const images = () => tf.randomNormal([2, 8, 12, 3], 0, 1, 'float32', 1);
 
 describe('attention of the class token', () => {
-  it('is its row of each map, the mean over heads', () => {
+  it('is its row of each map, the mean over heads', async () => {
     const model = new VisionTransformer(TINY).initialize(0);
     const { context, taps } = tapped();
     model.forward(images(), context);
-    const blocks = classAttention(model, images());
+    const blocks = await classAttention(model, images());
     assert.equal(blocks.length, 3);
     for (const [i, { toItself, toInserted, toPatches }] of blocks.entries()) {
       const rows = tf
@@ -33,10 +33,10 @@ describe('attention of the class token', () => {
   });
 
   for (const deep of [false, true]) {
-    it(`is shared with ${deep ? 'deep' : 'shallow'} prompts, and adds up to 1`, () => {
+    it(`is shared with ${deep ? 'deep' : 'shallow'} prompts, and adds up to 1`, async () => {
       const model = new VisionTransformer(TINY).initialize(0);
       tune(model, 'vpt', { numTokens: 4, deep }, { seed: 1 });
-      for (const { toItself, toInserted, toPatches } of classAttention(model, images())) {
+      for (const { toItself, toInserted, toPatches } of await classAttention(model, images())) {
         assert.equal(toPatches.length, 12);
         for (const b of [0, 1]) {
           const patches = toPatches.subarray(6 * b, 6 * b + 6).reduce((a, c) => a + c, 0);
@@ -48,13 +48,13 @@ describe('attention of the class token', () => {
     });
   }
 
-  it('leaves no tensor behind, and needs a class token', () => {
+  it('leaves no tensor behind, and needs a class token', async () => {
     const model = new VisionTransformer(TINY).initialize(0);
     const input = images();
     const { numTensors } = tf.memory();
-    classAttention(model, input);
+    await classAttention(model, input);
     assert.equal(tf.memory().numTensors, numTensors);
     const without = new VisionTransformer({ ...TINY, classToken: false, globalPool: 'avg' }).initialize(0);
-    assert.throws(() => classAttention(without, input), UsageError);
+    await assert.rejects(classAttention(without, input), UsageError);
   });
 });

@@ -92,6 +92,30 @@ describe('curves', () => {
     assert.equal(onLog.layout.xaxis?.dtick, undefined, 'there it would be a tick a decade');
   });
 
+  it('say percentages with the digits that they need', () => {
+    const { yaxis } = curvesFigure([{ name: 'a', x: [1, 2], y: [0.281, 0.286] }], { y: { percent: true } }).layout;
+    assert.deepEqual([yaxis?.tickformat, yaxis?.range], ['~%', undefined]);
+  });
+
+  it('show a little about a value that is the only one', () => {
+    const rangeOf = (y: number[], options: { percent?: boolean; log?: boolean } = {}, spread?: number[]) =>
+      curvesFigure([{ name: 'a', x: y.map((_, i) => i), y, ...(spread && { spread }) }], { y: options }).layout.yaxis
+        ?.range;
+    assert.deepEqual(rangeOf([200, 200, Number.NaN]), [180, 220]);
+    assert.deepEqual(rangeOf([-2]), [-2.2, -1.8]);
+    assert.deepEqual(rangeOf([0]), [-1, 1]);
+    for (const [value, low, high] of [
+      [0.5, 0.45, 0.55],
+      [0, -0.005, 0.05],
+      [1, 0.9, 1.005],
+    ] as const) {
+      assert.deepEqual(rangeOf([value], { percent: true }), [low, high], `${value}`);
+    }
+    for (const range of [rangeOf([]), rangeOf([1, 2]), rangeOf([3], { log: true }), rangeOf([1], {}, [0.5])]) {
+      assert.equal(range, undefined);
+    }
+  });
+
   it('need as many x as y', () => {
     assert.throws(() => curvesFigure([{ name: 'loss', x: [1, 2], y: [1] }]), {
       name: 'UsageError',
@@ -160,6 +184,18 @@ describe('Pareto front', () => {
     ]);
     const [, a, b] = traces(figure) as { error_y?: { array: number[] } }[];
     assert.deepEqual([a!.error_y!.array, b!.error_y], [[0.2], undefined]);
+  });
+
+  it('show a little about the only point there is, and its error', () => {
+    const axes = (error: number) => {
+      const { xaxis, yaxis } = scatterFigure([{ name: 'a', x: 50, y: 0.5, error }], { y: { percent: true } }).layout;
+      return [xaxis?.range, yaxis?.range];
+    };
+    assert.deepEqual(axes(0), [
+      [45, 55],
+      [0.45, 0.55],
+    ]);
+    assert.deepEqual(axes(0.1), [[45, 55], undefined]);
   });
 
   it('is drawn among the points', () => {

@@ -25,6 +25,12 @@ describe('sketch', () => {
     assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
   });
 
+  it('gives percentages in a narrow range the digits that they need', () => {
+    const svg = sketchSvg(curves('a', [0.281, 0.283, 0.286]));
+    const texts = [...svg.matchAll(/>([\d.]+%)</g)].map(([, text]) => text);
+    assert.ok(texts.includes('28.2%') && new Set(texts).size === texts.length, texts.join());
+  });
+
   it('draws axes where there is nothing yet, or one point', () => {
     for (const y of [[], [0.25]]) {
       const svg = sketchSvg(curvesFigure([{ name: 'a', x: y.map((_, i) => i), y }]));

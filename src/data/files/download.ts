@@ -3,6 +3,7 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from '../../errors.js';
+import { plural } from '../../words.js';
 import { fileHash } from './hash.js';
 
 export interface DownloadOptions {
@@ -46,7 +47,7 @@ export async function download(url: string, target: string, options: DownloadOpt
       if (error instanceof PermanentError) throw error;
       if (attempt >= attempts) {
         throw new DataError(
-          `Downloading ${url} failed ${attempts} times, last with: ${reason(error)}. What has arrived is kept; run the same command again to go on.`,
+          `Downloading ${url} failed ${plural(attempts, 'time')}, last with: ${reason(error)}. What has arrived is kept; run the same command again to go on.`,
           { cause: error },
         );
       }

@@ -3,6 +3,7 @@
 import os from 'node:os';
 import { UsageError } from '../../errors.js';
 import { Rng } from '../../random/index.js';
+import { plural } from '../../words.js';
 import { checksumOf, type Dataset } from '../dataset.js';
 import { Pipeline, type TransformSpec } from '../transforms/index.js';
 import { type CacheMemory, cacheMemory, PixelCache } from './cache.js';
@@ -107,7 +108,7 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
       : Int32Array.from({ length: dataset.length }, (_, i) => i);
     const wrong = this.indices.find((index) => !(index >= 0 && index < dataset.length));
     if (wrong !== undefined)
-      throw new UsageError(`The data set has ${dataset.length} images; there is no image ${wrong}.`);
+      throw new UsageError(`The data set has ${plural(dataset.length, 'image')}; there is no image ${wrong}.`);
   }
 
   get batchSize(): number {

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from '../../errors.js';
+import { plural } from '../../words.js';
 import { checksumOf, type Dataset, type SharedImages, type Split, sharedImage } from '../dataset.js';
 import { fileHash } from '../files/hash.js';
 import { archiveStream, collect, tarEntries } from '../files/tar.js';
@@ -220,7 +221,7 @@ function binaryNames(kind: CifarKind, { bytes, file }: NamedBytes): string[] {
 
 function checkedNames(names: string[], kind: CifarKind, file: string): string[] {
   if (names.length === kind.classes) return names;
-  throw new DataError(`${file} names ${names.length} classes, expected ${kind.classes}.`);
+  throw new DataError(`${file} names ${plural(names.length, 'class', 'classes')}, expected ${kind.classes}.`);
 }
 
 function binaryBatch(kind: CifarKind, { bytes, file }: NamedBytes): Batch {

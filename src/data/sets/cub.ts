@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { DataError } from '../../errors.js';
+import { plural } from '../../words.js';
 import type { Dataset, Split } from '../dataset.js';
 import { filesChecksum } from '../files/identity.js';
 import { readImage } from '../image.js';
@@ -39,7 +40,7 @@ export function readCub(folder: string): CubImage[] {
   ] as const) {
     if (rows && rows.size !== files.size) {
       throw new DataError(
-        `${folder}: images.txt lists ${files.size} images, ${name} ${rows.size}; they must list the same.`,
+        `${folder}: images.txt lists ${plural(files.size, 'image')}, ${name} ${rows.size}; they must list the same.`,
       );
     }
   }
