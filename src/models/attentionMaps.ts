@@ -23,7 +23,7 @@ export async function classAttention(model: VisionTransformer, images: Tensor): 
   if (!model.clsToken) throw new UsageError('There is no class token in this model whose attention could be shown.');
   const inserted = model.numPrefixTokens - 1;
   model.eval();
-  const blocks = tf.tidy(() => {
+  const rows = tf.tidy(() => {
     const maps: Tensor[] = [];
     const listen = (name: string, value: Tensor) => {
       if (/^attn\.\d+$/.test(name)) maps.push(value);
@@ -31,21 +31,23 @@ export async function classAttention(model: VisionTransformer, images: Tensor): 
     model.forward(images, new ForwardContext(undefined, listen));
     return maps.map((map) => {
       const [batch, heads, , tokens] = map.shape as [number, number, number, number];
-      const row = tf.reshape(tf.mean(tf.slice(map, [0, 0, 0, 0], [batch, heads, 1, tokens]), 1), [batch, tokens]);
-      const part = (from: number, count: number) => tf.slice(row, [0, from], [batch, count]);
-      return [part(0, 1), tf.sum(part(1, inserted), 1), part(1 + inserted, tokens - 1 - inserted)] as const;
+      return tf.reshape(tf.mean(tf.slice(map, [0, 0, 0, 0], [batch, heads, 1, tokens]), 1), [batch, tokens]);
     });
   });
   try {
-    return await Promise.all(
-      blocks.map(async (parts) => {
-        const [toItself, toInserted, toPatches] = await Promise.all(parts.map(floats));
-        return { toItself: toItself!, toInserted: toInserted!, toPatches: toPatches! };
-      }),
-    );
+    return await Promise.all(rows.map(async (row) => parted(await row.data<'float32'>(), row.shape[1]!, inserted)));
   } finally {
-    tf.dispose(blocks.flat());
+    tf.dispose(rows);
   }
 }
 
-const floats = async (tensor: Tensor): Promise<Float32Array> => Float32Array.from(await tensor.data());
+/** Rows of the maps, `[B, tokens]`, by what each token is. */
+function parted(values: Float32Array, tokens: number, inserted: number): ClassAttention {
+  const rows = Array.from({ length: values.length / tokens }, (_, i) => values.subarray(i * tokens, (i + 1) * tokens));
+  const sum = (numbers: Float32Array): number => numbers.reduce((a, b) => a + b, 0);
+  return {
+    toItself: Float32Array.from(rows, (row) => row[0]!),
+    toInserted: Float32Array.from(rows, (row) => sum(row.subarray(1, 1 + inserted))),
+    toPatches: Float32Array.from(rows.flatMap((row) => [...row.subarray(1 + inserted)])),
+  };
+}
