@@ -9,11 +9,14 @@ export interface LabelledBatch {
 }
 
 /** Where batches come from: the same batches in the same order for the same epoch. */
-export interface BatchSource {
+export interface Source<Batch> {
   readonly batchSize: number;
   /** Batches of an epoch. */
   readonly batches: number;
   /** Differs where the batches differ: a state file is taken up only on the same data. */
   readonly identity?: string;
-  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<LabelledBatch>;
+  epoch(epoch: number, options?: { startBatch?: number }): AsyncIterable<Batch>;
 }
+
+/** Where labelled images come from. */
+export type BatchSource = Source<LabelledBatch>;

@@ -1,9 +1,9 @@
 // Features of a data set: the vector that a model gives its head, for each image.
-import { Program, type Step, type Tensor, tf } from '../engine/index.js';
+import type { Program, ProgramOptions, Step, Tensor } from '../engine/index.js';
 import { ForwardContext, type Module } from '../nn/index.js';
 import type { BatchSource } from './batches.js';
-import { breathe, paddedImages } from './evaluate.js';
-import { Interrupted, InterruptWatch } from './interrupt.js';
+import type { InterruptWatch } from './interrupt.js';
+import { passOver, withProgram } from './pass.js';
 
 /** A model that can be asked what its head would see. */
 export interface FeatureModel extends Module {
@@ -34,40 +34,22 @@ export function featuresStep(model: FeatureModel): Step {
 export async function extractFeatures(
   model: FeatureModel,
   source: BatchSource,
-  options: { precision?: 'fp32' | 'bf16'; mode?: 'replay' | 'eager' } = {},
+  options: ProgramOptions = {},
 ): Promise<Features> {
-  const program = new Program(options).define('features', featuresStep(model));
-  const watch = new InterruptWatch();
-  try {
-    const features = await runFeatures(program, source, watch);
-    if (features === 'interrupted') throw new Interrupted('The extraction of features was stopped.');
-    return features;
-  } finally {
-    watch.stopListening();
-    program.dispose();
-  }
+  return withProgram('features', featuresStep(model), options, (program, watch) => runFeatures(program, source, watch));
 }
 
-/** The same by a program's step `features`, or the word that it was asked to stop. */
-export async function runFeatures(
-  program: Program,
-  source: BatchSource,
-  watch: InterruptWatch,
-): Promise<Features | 'interrupted'> {
+/** The same by a program's step `features`. @throws Interrupted */
+export async function runFeatures(program: Program, source: BatchSource, watch: InterruptWatch): Promise<Features> {
   const parts: Float32Array[] = [];
   const labels: number[] = [];
   let dim = 0;
-  for await (const batch of source.epoch(0)) {
-    const inputs = { images: paddedImages(batch, source.batchSize) };
-    const outputs = program.run('features', inputs);
+  await passOver(program, 'features', source, watch, (outputs, batch) => {
     const features = outputs['features']!;
     dim = features.shape[1]!;
-    parts.push((await features.data<'float32'>()).slice(0, batch.labels.length * dim));
+    parts.push((features.dataSync() as Float32Array).slice(0, batch.labels.length * dim));
     labels.push(...batch.labels);
-    tf.dispose([inputs, outputs] as unknown as tf.TensorContainer);
-    if (watch.requested) return 'interrupted';
-    await breathe();
-  }
+  });
   const values = new Float32Array(labels.length * dim);
   let at = 0;
   for (const part of parts) {

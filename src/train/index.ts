@@ -1,11 +1,10 @@
 // Optimisers, schedules, losses, metrics, trainer.
 export { GradientAccumulator } from './accumulate.js';
-export type { BatchSource, LabelledBatch } from './batches.js';
+export type { BatchSource, LabelledBatch, Source } from './batches.js';
 export { classCounts, rarityWeights } from './classWeights.js';
 export { clipByGlobalNorm, globalNorm } from './clip.js';
 export { type EmaDecayOptions, emaDecay, moveTowards, WeightEma } from './ema.js';
-export { breathe, type Evaluation, evaluate, predict } from './evaluate.js';
-export { EventWriter } from './events.js';
+export { type Evaluation, evaluate, predict } from './evaluate.js';
 export {
   extractFeatures,
   type FeatureModel,
@@ -14,9 +13,10 @@ export {
   runFeatures,
 } from './features.js';
 export { gradientNorms } from './gradientNorms.js';
-export { Interrupted, InterruptWatch } from './interrupt.js';
+export { Interrupted, type InterruptWatch } from './interrupt.js';
 export { type KnnOptions, knnAccuracy, knnPredict } from './knn.js';
 export { LiveCurves, type LivePoints } from './liveCurves.js';
+export { runTraining } from './loop.js';
 export { type CrossEntropyOptions, crossEntropy, oneHot } from './losses.js';
 export { ConfusionMatrix, correctTopK, Mean, predictions } from './metrics.js';
 export { cutmix, drawBox, drawLambda, type MixedBatch, mixup } from './mixup.js';
@@ -52,18 +52,8 @@ export {
   scheduleSchemas,
 } from './scheduleRegistry.js';
 export * as schedules from './schedules.js';
-export {
-  type Curves,
-  type EpochRecord,
-  epochSchema,
-  loadState,
-  type Position,
-  pullState,
-  readCurves,
-  readPosition,
-  START,
-  saveState,
-} from './state.js';
+export { type EpochRecord, epochSchema, type Position, readPosition } from './state.js';
 export { evaluateStep, type TrainStepOptions, trainStep } from './step.js';
 export { type FitOptions, type FitResult, fit } from './trainer.js';
+export type { EpochOutcome, Pace, Training, TrainingOptions, TrainingResult, Update } from './training.js';
 export { copyOf } from './variables.js';
