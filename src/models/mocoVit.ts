@@ -11,10 +11,10 @@ import {
   init,
   Linear,
   Mlp,
-  Module,
+  type Module,
   Parameter,
   PatchEmbed,
-  type PatchEmbedding,
+  PatchEmbedding,
   pair,
   Relu,
   Sequential,
@@ -60,19 +60,18 @@ export function sinCosPositions([rows, columns]: readonly [number, number], dim:
 }
 
 /** Four 3 × 3 convolutions of stride 2, each with batch norm and ReLU, then a 1 × 1 convolution: patches of 16 pixels. */
-export class ConvStem extends Module implements PatchEmbedding {
+export class ConvStem extends PatchEmbedding {
   proj: Module;
-  imgSize: readonly [number, number];
 
   /** @throws UsageError for another patch size or channels that are no multiple of 8; ShapeError for other images */
   constructor(
     imgSize: Size,
     patchSize: Size,
-    private readonly inChans: number,
+    inChans: number,
     private readonly embedDim: number,
     normOptions?: BatchNormOptions,
   ) {
-    super();
+    super(pair(imgSize), inChans);
     const patch = pair(patchSize);
     if (patch[0] !== 16 || patch[1] !== 16) {
       throw new UsageError(`The convolutional stem makes patches of 16 pixels, got ${patch.join(' × ')}.`);
@@ -80,7 +79,6 @@ export class ConvStem extends Module implements PatchEmbedding {
     if (embedDim % 8 !== 0) {
       throw new UsageError(`The convolutional stem needs a multiple of 8 channels, got ${embedDim}.`);
     }
-    this.imgSize = pair(imgSize);
     this.gridOf(this.imgSize);
     const layers: Module[] = [];
     let width = inChans;
@@ -95,35 +93,15 @@ export class ConvStem extends Module implements PatchEmbedding {
     this.proj = new Sequential([...layers, new Conv2d(width, embedDim, 1)]);
   }
 
-  get gridSize(): readonly [number, number] {
-    return this.gridOf(this.imgSize);
-  }
-
-  get numPatches(): number {
-    const [rows, columns] = this.gridSize;
-    return rows * columns;
-  }
-
   gridOf(imgSize: readonly [number, number]): readonly [number, number] {
     if (imgSize.every((size) => size > 0 && size % 16 === 0)) return [imgSize[0] / 16, imgSize[1] / 16];
     throw new ShapeError(`The convolutional stem takes images of whole patches, got ${imgSize.join(' × ')}.`);
   }
 
-  setInputSize(imgSize: readonly [number, number]): void {
-    this.gridOf(imgSize);
-    this.imgSize = imgSize;
-  }
-
   /** `[B, H, W, in]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */
   override forward(images: Tensor, context?: ForwardContext): Tensor {
-    const [batch, height, width, channels] = images.shape;
-    const [expectedHeight, expectedWidth] = this.imgSize;
-    if (images.rank !== 4 || height !== expectedHeight || width !== expectedWidth || channels !== this.inChans) {
-      throw new ShapeError(
-        `Expected images [B, ${expectedHeight}, ${expectedWidth}, ${this.inChans}], got [${images.shape}].`,
-      );
-    }
-    return tf.reshape(this.proj.forward(images, context), [batch!, this.numPatches, this.embedDim]);
+    this.checkImages(images);
+    return tf.reshape(this.proj.forward(images, context), [images.shape[0]!, this.numPatches, this.embedDim]);
   }
 }
 

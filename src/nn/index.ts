@@ -15,6 +15,6 @@ export { Dropout, DropPath, Gelu, LayerNorm, Linear, type LinearOptions, Relu } 
 export { Identity, type LoadReport, Module, Sequential, type StateDict } from './module.js';
 export { pair, type Size } from './pair.js';
 export { Buffer, Parameter } from './parameter.js';
-export { PatchEmbed, type PatchEmbedding, type PatchEmbedOptions, PatchProjection } from './patchEmbed.js';
+export { PatchEmbed, PatchEmbedding, type PatchEmbedOptions, PatchProjection } from './patchEmbed.js';
 export { formatSummary, type ModelSummary, type SummaryRow, summary } from './summary.js';
 export { recordOf, tensorDataOf, tensorOf } from './tensorData.js';

@@ -43,15 +43,42 @@ export class PatchProjection extends Module {
 }
 
 /** What turns images into a grid of tokens. */
-export interface PatchEmbedding extends Module {
-  readonly imgSize: readonly [number, number];
-  /** Tokens in a column and in a row. */
-  readonly gridSize: readonly [number, number];
-  readonly numPatches: number;
+export abstract class PatchEmbedding extends Module {
+  imgSize: readonly [number, number];
+
+  constructor(
+    imgSize: readonly [number, number],
+    readonly inChans: number,
+  ) {
+    super();
+    this.imgSize = imgSize;
+  }
+
   /** The grid of images of `imgSize`. @throws ShapeError where they cannot be cut into patches */
-  gridOf(imgSize: readonly [number, number]): readonly [number, number];
+  abstract gridOf(imgSize: readonly [number, number]): readonly [number, number];
+
+  /** Tokens in a column and in a row. */
+  get gridSize(): readonly [number, number] {
+    return this.gridOf(this.imgSize);
+  }
+
+  get numPatches(): number {
+    const [rows, columns] = this.gridSize;
+    return rows * columns;
+  }
+
   /** Takes images of this size from now on; no parameter changes. @throws ShapeError as `gridOf` */
-  setInputSize(imgSize: readonly [number, number]): void;
+  setInputSize(imgSize: readonly [number, number]): void {
+    this.gridOf(imgSize);
+    this.imgSize = imgSize;
+  }
+
+  /** @throws ShapeError where these are no images `[B, H, W, in]` of the size */
+  protected checkImages({ rank, shape }: Tensor): void {
+    const [height, width] = this.imgSize;
+    if (rank === 4 && shape[1] === height && shape[2] === width && shape[3] === this.inChans) return;
+    throw new ShapeError(`Expected images [B, ${height}, ${width}, ${this.inChans}], got [${shape}].`);
+  }
 }
 
 export interface PatchEmbedOptions {
@@ -64,31 +91,17 @@ export interface PatchEmbedOptions {
 }
 
 /** Splits images into patches and projects each to a token. */
-export class PatchEmbed extends Module implements PatchEmbedding {
+export class PatchEmbed extends PatchEmbedding {
   proj: Module;
-  imgSize: readonly [number, number];
-  readonly inChans: number;
   private readonly patchSize: readonly [number, number];
 
   constructor({ imgSize, patchSize, inChans = 3, embedDim, ...inits }: PatchEmbedOptions) {
-    super();
-    this.inChans = inChans;
+    super(imgSize, inChans);
     this.patchSize = patchSize;
     this.gridOf(imgSize);
-    this.imgSize = imgSize;
     const fanIn = inChans * patchSize[0] * patchSize[1];
     const { weightInit = kaimingUniform(), biasInit = uniform(1 / Math.sqrt(fanIn)) } = inits;
     this.proj = new PatchProjection(inChans, embedDim, patchSize, weightInit, biasInit);
-  }
-
-  /** Patches in a column and in a row. */
-  get gridSize(): readonly [number, number] {
-    return this.gridOf(this.imgSize);
-  }
-
-  get numPatches(): number {
-    const [rows, columns] = this.gridSize;
-    return rows * columns;
   }
 
   gridOf(imgSize: readonly [number, number]): readonly [number, number] {
@@ -99,20 +112,9 @@ export class PatchEmbed extends Module implements PatchEmbedding {
     );
   }
 
-  setInputSize(imgSize: readonly [number, number]): void {
-    this.gridOf(imgSize);
-    this.imgSize = imgSize;
-  }
-
   /** `[B, H, W, C]` → `[B, numPatches, embedDim]`. @throws ShapeError where the image has another size */
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    const [, height, width, channels] = x.shape;
-    const [expectedHeight, expectedWidth] = this.imgSize;
-    if (x.rank !== 4 || height !== expectedHeight || width !== expectedWidth || channels !== this.inChans) {
-      throw new ShapeError(
-        `Expected images [B, ${expectedHeight}, ${expectedWidth}, ${this.inChans}], got [${x.shape}].`,
-      );
-    }
+    this.checkImages(x);
     return this.proj.forward(x, context);
   }
 }
