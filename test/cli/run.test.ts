@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { readRun } from '../../src/recipes/runFolder.js';
-import { type CellSpec, cli, exists, startCli, temporaryFolder, until, writeNotebookFile } from '../recipes/support.js';
+import { cli, exists, notebookFolder, startCli, until } from '../recipes/support.js';
 
 interface Executed {
   cells: { source: string[]; outputs?: { output_type: string; name?: string; text?: string[]; ename?: string }[] }[];
@@ -17,15 +17,7 @@ const record = (metrics: object) =>
 const SLOW = "console.log('begun'); await new Promise((resolve) => setTimeout(resolve, 120_000));";
 
 describe('vitlab run', () => {
-  let folder: ReturnType<typeof temporaryFolder>;
-  before(() => {
-    folder = temporaryFolder();
-  });
-  after(() => folder.remove());
-
-  const notebook = (name: string, cells: readonly CellSpec[], vitlab?: unknown) =>
-    writeNotebookFile(folder.dir, name, cells, vitlab);
-  const place = (...names: string[]) => path.join(folder.dir, ...names);
+  const { notebook, place } = notebookFolder();
   const executed = (dir: string) => JSON.parse(readFileSync(path.join(dir, 'notebook.ipynb'), 'utf8')) as Executed;
   const textOf = (dir: string) =>
     executed(dir).cells.map((cell) => (cell.outputs ?? []).flatMap(({ text }) => text ?? []).join(''));
@@ -57,7 +49,7 @@ describe('vitlab run', () => {
       '--junit',
       junit,
     ];
-    const { code, stdout, stderr } = await cli(args, { cwd: folder.dir });
+    const { code, stdout, stderr } = await cli(args, { cwd: place() });
     assert.deepEqual([code, stderr], [0, ''], stdout);
     assert.match(stdout, /good: finished, 5 cells in .*1 of 1 expected metrics in range/);
     assert.equal(textOf(dir)[4], '5 b=c quick\n');

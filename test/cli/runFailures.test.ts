@@ -3,23 +3,15 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { readProvenance } from '../../src/recipes/runFolder.js';
-import { type CellSpec, cli, startCli, temporaryFolder, until, writeNotebookFile } from '../recipes/support.js';
+import { type CellSpec, cli, notebookFolder, startCli, until } from '../recipes/support.js';
 
 const FOREVER = "console.log('begun'); await new Promise(() => {});";
 const HERE = 'process.env.VITLAB_RUN_DIR';
 
 describe('vitlab run, when things go wrong', () => {
-  let folder: ReturnType<typeof temporaryFolder>;
-  before(() => {
-    folder = temporaryFolder();
-  });
-  after(() => folder.remove());
-
-  const notebook = (name: string, cells: readonly CellSpec[], vitlab?: unknown) =>
-    writeNotebookFile(folder.dir, name, cells, vitlab);
-  const place = (...names: string[]) => path.join(folder.dir, ...names);
+  const { notebook, place } = notebookFolder();
 
   /** Runs one notebook; checks that command and folder tell the same. */
   async function ends(

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { readProvenance, readRun } from '../../src/recipes/runFolder.js';
-import { type CellSpec, cli, startCli, temporaryFolder, until, writeNotebookFile } from '../recipes/support.js';
+import { type CellSpec, cli, notebookFolder, startCli, until } from '../recipes/support.js';
 
 /** Two trainings of a tiny model, each with a state file, slow enough to be hit. */
 const RECIPE: readonly CellSpec[] = [
@@ -52,20 +52,17 @@ const RECIPE: readonly CellSpec[] = [
 ];
 
 describe('vitlab run, killed and resumed', () => {
-  let folder: ReturnType<typeof temporaryFolder>;
+  const { notebook, place } = notebookFolder();
   let file: string;
   let whole: Readonly<Record<string, number>>;
-  const place = (...names: string[]) => path.join(folder.dir, ...names);
   const metricsOf = (dir: string) => readRun(dir).metrics;
 
   before(async () => {
-    folder = temporaryFolder();
-    file = writeNotebookFile(folder.dir, 'recipe', RECIPE);
+    file = notebook('recipe', RECIPE);
     const { code, stdout } = await cli(['run', file, '--out', place('whole')]);
     assert.equal(code, 0, stdout);
     whole = metricsOf(place('whole'));
   });
-  after(() => folder.remove());
 
   it('gives the same metrics to the bit a second time', async () => {
     assert.equal(Object.keys(whole).length, 8);

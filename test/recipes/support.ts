@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 
 export const ROOT = path.resolve(__dirname, '../..');
 const CLI = path.join(ROOT, 'bin', 'vitlab.cjs');
@@ -41,6 +42,16 @@ export function writeNotebookFile(dir: string, name: string, cells: readonly Cel
   const file = path.join(dir, `${name}.ipynb`);
   writeFileSync(file, JSON.stringify(notebookJson(cells, vitlab)));
   return file;
+}
+
+/** A folder of a suite's own: places in it, and notebooks written into it. */
+export function notebookFolder() {
+  const { dir, remove } = temporaryFolder();
+  after(remove);
+  const place = (...names: string[]) => path.join(dir, ...names);
+  const notebook = (name: string, cells: readonly CellSpec[], vitlab?: unknown) =>
+    writeNotebookFile(dir, name, cells, vitlab);
+  return { place, notebook };
 }
 
 export interface CommandResult {
