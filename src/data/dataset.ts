@@ -25,6 +25,8 @@ export interface Dataset {
   readonly description: DatasetDescription;
   /** The images, where all are of one size and in memory, to be shared with workers. */
   readonly shared?: SharedImages;
+  /** The file of each image, where each is one, to be read by workers. */
+  readonly files?: readonly string[];
   /** The index of the class of image `index`. */
   label(index: number): number;
   /** Image `index`; the same pixels every time. Throws DataError when it cannot be read. */

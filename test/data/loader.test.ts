@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { augmentations, type Batch, DataLoader, type Dataset, type Image, openDataset } from '../../src/data/index.js';
@@ -302,16 +302,32 @@ describe('what the loader refuses', () => {
     await assert.rejects(all(new DataLoader(dataset, { batchSize: 4, workers: 0 }), -1), UsageError);
   });
 
-  it('a data set that has changed since it was opened', async () => {
-    const root = temporaryFolder();
-    await writeImageFolder(root, ['cat'], { train: 2, test: 1 });
-    const dataset = await openDataset(`imagefolder:${root}`, 'train');
-    await writeImageFolder(root, ['cat'], { train: 3, test: 1 });
-    await assert.rejects(all(new DataLoader(dataset, { batchSize: 2, workers: 1 })), /has changed since it was opened/);
+  it('a data set that workers would not open as it is', async () => {
+    const { description, ...rest } = await shapes();
+    const changed = { ...rest, description: { ...description, checksum: 'sha256:0' } };
+    await assert.rejects(all(new DataLoader(changed, { batchSize: 2, workers: 1 })), /has changed since it was opened/);
   });
 });
 
 describe('worker threads', () => {
+  it('read the files that were there when the set was opened', async () => {
+    const root = temporaryFolder();
+    await writeImageFolder(root, ['cat', 'dog'], { train: 3, test: 1 });
+    const dataset = await openDataset(`imagefolder:${root}`, 'train');
+    const batches = async (workers: number) => {
+      const loader = new DataLoader(dataset, { batchSize: 4, workers });
+      const made = await all(loader);
+      await loader.close();
+      return made;
+    };
+    const before = await batches(0);
+    await writeImageFolder(root, ['ant'], { train: 3, test: 1 });
+    assert.deepEqual(await batches(2), before);
+    const gone = dataset.files![4]!;
+    rmSync(gone);
+    await assert.rejects(batches(2), (error) => error instanceof DataError && error.message.includes(gone));
+  });
+
   it('stop when the loop is left early, and start again', async () => {
     const loader = new DataLoader(await shapes(), { batchSize: 8, workers: 2 });
     for await (const _ of loader.epoch(0)) {

@@ -200,6 +200,7 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
     this.pool ??= new WorkerPool(this.workers, {
       description: this.dataset.description,
       shared: this.dataset.shared,
+      files: this.dataset.files,
       cache: this.memory,
       views: this.pipelines.map((pipeline) => pipeline.specs),
       seed: this.seed,

@@ -11,6 +11,7 @@ import type { BatchJob, MadeBatch } from './makeBatch.js';
 export interface WorkerSetup {
   description: DatasetDescription;
   shared: SharedImages | undefined;
+  files: readonly string[] | undefined;
   cache: CacheMemory | undefined;
   views: readonly (readonly TransformSpec[])[];
   seed: number;

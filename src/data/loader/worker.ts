@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataError } from '../../errors.js';
 import { sharedImage } from '../dataset.js';
-import type { Image } from '../image.js';
+import { type Image, readImage } from '../image.js';
 import { openDataset } from '../registry.js';
 import { Pipeline } from '../transforms/index.js';
 import { PixelCache } from './cache.js';
@@ -15,8 +15,9 @@ const port = parentPort!;
 type ImageReader = (index: number) => Promise<Image> | Image;
 
 async function imageReader(): Promise<ImageReader> {
-  const { description, shared } = setup;
+  const { description, shared, files } = setup;
   if (shared) return (index) => sharedImage(shared, index);
+  if (files) return (index) => readImage(files[index]!);
   const dataset = await openDataset(description.spec, description.split, { root: description.root });
   if (dataset.description.checksum !== description.checksum) {
     throw new DataError(`The data set ${description.spec} has changed since it was opened. Open it again.`);

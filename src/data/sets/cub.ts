@@ -130,15 +130,17 @@ export function openCub(spec: string, parsed: ParsedSpec, split: Split, root: st
     if (label === undefined) throw new DataError(`${folder}/classes.txt does not name class ${classId} of ${file}.`);
     return label;
   });
+  const files = images.map(({ file }) => path.join(folder, 'images', file));
   const checksum = filesChecksum(
-    images.map(({ file, classId }) => ({ name: `${file}\0${classId}`, file: path.join(folder, 'images', file) })),
+    images.map(({ file, classId }, index) => ({ name: `${file}\0${classId}`, file: files[index]! })),
   );
   return {
     name: 'cub200',
     classes,
     length: images.length,
     description: { spec, split, root, length: images.length, classes, checksum },
+    files,
     label: (index) => labels[index]!,
-    image: (index) => readImage(path.join(folder, 'images', images[index]!.file)),
+    image: (index) => readImage(files[index]!),
   };
 }

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { DataError, nearest, UsageError } from '../../errors.js';
 import type { Dataset, Split } from '../dataset.js';
-import { filesChecksum, type NamedFile } from '../files/identity.js';
+import { filesChecksum } from '../files/identity.js';
 import { readImage } from '../image.js';
 import { onlyParameters, type ParsedSpec, wholeParameter } from '../spec.js';
 
@@ -30,22 +30,24 @@ export function openImageFolder(spec: string, parsed: ParsedSpec, split: Split, 
     found.map(({ length }) => length),
     wholeParameter(spec, parsed, split, Number.POSITIVE_INFINITY, classes.length),
   );
-  const files: NamedFile[] = [];
+  const names: string[] = [];
   const labels: number[] = [];
   for (const [label, name] of classes.entries()) {
     for (const entry of found[label]!.slice(0, counts[label])) {
-      files.push({ name: `${name}/${entry}`, file: path.join(folder, split, name, entry) });
+      names.push(`${name}/${entry}`);
       labels.push(label);
     }
   }
-  const checksum = filesChecksum(files);
+  const files = names.map((name) => path.join(folder, split, name));
+  const checksum = filesChecksum(names.map((name, index) => ({ name, file: files[index]! })));
   return {
     name: `imagefolder:${path.basename(folder)}`,
     classes,
     length: files.length,
     description: { spec: respelled(folder, parsed), split, root, length: files.length, classes, checksum },
+    files,
     label: (index) => labels[index]!,
-    image: (index) => readImage(files[index]!.file),
+    image: (index) => readImage(files[index]!),
   };
 }
 
