@@ -307,6 +307,18 @@ describe('what the loader refuses', () => {
     const changed = { ...rest, description: { ...description, checksum: 'sha256:0' } };
     await assert.rejects(all(new DataLoader(changed, { batchSize: 2, workers: 1 })), /has changed since it was opened/);
   });
+
+  it('fewer images than a batch where only full batches count', async () => {
+    const dataset = await shapes();
+    for (const [indices, images] of [[undefined, 70] as const, [[1, 2, 3], 3] as const]) {
+      const options = { batchSize: 96, dropLast: true, ...(indices && { indices }) };
+      assert.throws(
+        () => new DataLoader(dataset, options),
+        (error) => error instanceof UsageError && new RegExp(`${images} images.*batchSize.* 96`).test(error.message),
+      );
+    }
+    assert.equal(new DataLoader(dataset, { batchSize: 70, dropLast: true }).batches, 1);
+  });
 });
 
 describe('worker threads', () => {

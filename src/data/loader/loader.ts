@@ -109,6 +109,12 @@ export class DataLoader<const O extends LoaderOptions = LoaderOptions> {
     const wrong = this.indices.find((index) => !(index >= 0 && index < dataset.length));
     if (wrong !== undefined)
       throw new UsageError(`The data set has ${plural(dataset.length, 'image')}; there is no image ${wrong}.`);
+    if (options.dropLast && this.batches === 0) {
+      throw new UsageError(
+        `${plural(this.indices.length, 'image')} cannot fill a batch of batchSize ${options.batchSize}, and dropLast leaves ` +
+          'out batches that are not full. Take a smaller batchSize, or more images.',
+      );
+    }
   }
 
   get batchSize(): number {
