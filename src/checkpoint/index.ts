@@ -7,7 +7,6 @@ export {
   inspectCheckpoint,
   loadCheckpoint,
 } from './file.js';
-export { writeFileAtomic } from './fileIo.js';
 export { describeFit, type FitReport, type FitStateOptions, fitState } from './fit.js';
 export { type Conversion, convertNames, detectNaming, type Naming, namings } from './keyMaps.js';
 export { npzToTimm, readNpz } from './npz.js';

@@ -2,7 +2,8 @@
 // header, then the data without holes. Nothing is allocated from a length that was not checked against the file.
 import fs from 'node:fs';
 import { CheckpointError } from '../errors.js';
-import { openForReading, readExactly, writeFileAtomic } from './fileIo.js';
+import { writeFileAtomic } from '../files.js';
+import { openForReading, readExactly } from './fileIo.js';
 import { parseHeaderJson } from './headerJson.js';
 import {
   type Dtype,

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../checkpoint/index.js';
 import { CheckpointError, UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import { epochSchema } from '../train/index.js';
 import { type TuningName, tuningMethods } from '../tuning/index.js';
 

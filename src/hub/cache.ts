@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../checkpoint/index.js';
+import { writeFileAtomic } from '../files.js';
 import { HubError } from './errors.js';
 
 /** A file of a commit. */

@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { writeFileAtomic } from '../checkpoint/index.js';
 import { VitlabError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import type { Figure } from '../plot/index.js';
 import { ROOT } from './provenance.js';
 import { FILES, readJson, readRun } from './runFolder.js';

@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { writeFileAtomic } from '../checkpoint/index.js';
 import { UsageError, VitlabError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import type { Figure } from '../plot/index.js';
 import { contractOf } from './contract.js';
 import { drawFigures } from './exportFigures.js';

@@ -1,8 +1,8 @@
 // Jupyter notebooks as files (nbformat 4): read, checked at the border, written whole or not at all.
 import fs from 'node:fs';
 import { z } from 'zod';
-import { writeFileAtomic } from '../checkpoint/index.js';
 import { UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 
 const text = z.union([z.string(), z.array(z.string()).transform((lines) => lines.join(''))]);
 

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CaptureError, ShapeError, UsageError } from '../../errors.js';
+import { writeFileAtomic } from '../../files.js';
 import { withPortableOps } from '../nativeOps.js';
 import { type Tensor, tf, type Variable } from '../tf.js';
 import { autocast } from './autocast.js';
@@ -69,7 +70,7 @@ export function exportSavedModel(dir: string, model: Exportable, options: SavedM
     },
   });
   refuseTooLarge(parts.reduce((sum, { length }) => sum + length, 0));
-  write(path.join(dir, FILE), parts);
+  writeFileAtomic(path.join(dir, FILE), parts);
 }
 
 function ownShape({ config }: Exportable): NonNullable<SavedModelOptions['inputShape']> {
@@ -133,24 +134,5 @@ function record(model: Exportable, batch: number, image: readonly number[]): Rec
     return { recorder, recording, batch, outputShape };
   } finally {
     images.dispose();
-  }
-}
-
-/** Writes beside its place and moves it there, so that what is there is whole. */
-function write(file: string, parts: readonly Uint8Array[]): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    const fd = fs.openSync(temporary, 'w');
-    try {
-      for (const part of parts) for (let done = 0; done < part.length; ) done += fs.writeSync(fd, part, done);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
   }
 }
