@@ -8,30 +8,11 @@ import type { CaseRunner, ParityCase } from './case.js';
 import type { Checker } from './check.js';
 import { initSpec } from './initSpec.js';
 import { checkTensor, meanSquare, runClassifier, toImages, toStateDict, toTensor } from './modelRun.js';
-import { ratioFor } from './models/shared.js';
+import { plainConfig, plainSchema, ratioFor } from './models/shared.js';
 import { originalSwinConfig } from './models/swin.js';
 import { vitConfig, vitSchema } from './models.js';
 import { paramCounts } from './paramCounts.js';
 import { splitProjections } from './splitProjection.js';
-
-const plainSchema = z.looseObject({
-  img: z.union([z.number(), z.tuple([z.number(), z.number()])]),
-  patch: z.union([z.number(), z.tuple([z.number(), z.number()])]),
-  dim: z.number(),
-  depth: z.number(),
-  heads: z.number(),
-  classes: z.number(),
-});
-
-/** The ViT of a configuration in the words of the tuning cases. */
-const plainVit = (config: z.output<typeof plainSchema>) => ({
-  imgSize: config.img,
-  patchSize: config.patch,
-  embedDim: config.dim,
-  depth: config.depth,
-  numHeads: config.heads,
-  numClasses: config.classes,
-});
 
 const adaptFormerSchema = plainSchema.extend({
   mlp_ratio: z.number().default(4),
@@ -45,7 +26,7 @@ export function adaptFormerOf(parityCase: ParityCase): VisionTransformer {
   const config = parityCase.config(adaptFormerSchema);
   const freeze = parityCase.spec.frozen.length > 0;
   const { mlp_ratio: mlpRatio, qkv_bias: qkvBias, norm_eps: normEps } = config;
-  const model = new VisionTransformer({ ...plainVit(config), mlpRatio, qkvBias, normEps });
+  const model = new VisionTransformer({ ...plainConfig(config), mlpRatio, qkvBias, normEps });
   applyTuning(model, 'adaptformer', { bottleneck: config.bottleneck, dropout: 0, freeze });
   return model;
 }
@@ -86,7 +67,7 @@ const adaptFormerOfficial: CaseRunner = (parityCase, check) => {
   const config = parityCase.config(officialSchema);
   const { mlp_ratio: mlpRatio, norm_eps: normEps } = config;
   const globalPool = config.global_pool ? 'avg' : 'token';
-  const model = new VisionTransformer({ ...plainVit(config), mlpRatio, normEps, globalPool });
+  const model = new VisionTransformer({ ...plainConfig(config), mlpRatio, normEps, globalPool });
   splitProjections(model, ['q_proj', 'k_proj', 'v_proj']);
   applyTuning(model, 'adaptformer-official', {
     bottleneck: config.bottleneck,
@@ -169,7 +150,7 @@ function replaceFirst(name: string, rules: readonly (readonly [RegExp, string])[
 export function vptOf(parityCase: ParityCase): VisionTransformer {
   const config = parityCase.config(vptSchema);
   const mlpRatio = ratioFor(config.hidden, config.dim);
-  const model = new VisionTransformer({ ...plainVit(config), mlpRatio, normEps: config.norm_eps });
+  const model = new VisionTransformer({ ...plainConfig(config), mlpRatio, normEps: config.norm_eps });
   splitProjections(model, ['query', 'key', 'value']);
   const project = config.project > 0 ? { project: config.project } : {};
   applyTuning(model, 'vpt', { numTokens: config.prompts, deep: config.deep, ...project });

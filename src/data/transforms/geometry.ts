@@ -1,7 +1,7 @@
 // Crops, padding, flips and rotation, as torchvision and Pillow do them on 8-bit images. Each returns a new image.
 import { ShapeError } from '../../errors.js';
 import { blankImage, type Image } from '../image.js';
-import { type Interpolation, resize } from './resize.js';
+import { type Interpolation, pick, resize } from './resize.js';
 
 export const PAD_MODES = ['constant', 'edge', 'reflect', 'symmetric'] as const;
 export type PadMode = (typeof PAD_MODES)[number];
@@ -56,23 +56,10 @@ export function pad(image: Image, padding: number | readonly number[], mode: Pad
   const top = sides[1] ?? left;
   const right = sides[2] ?? left;
   const bottom = sides[3] ?? top;
-  const height = image.height + top + bottom;
-  const width = image.width + left + right;
-  if (mode === 'constant') return crop(image, -top, -left, height, width, fill);
-  const rows = sources(image.height, top, bottom, mode);
-  const columns = sources(image.width, left, right, mode);
-  const out = blankImage(height, width);
-  let target = 0;
-  for (let y = 0; y < height; y++) {
-    const row = rows[y]! * image.width;
-    for (let x = 0; x < width; x++) {
-      const source = (row + columns[x]!) * 3;
-      out.data[target++] = image.data[source]!;
-      out.data[target++] = image.data[source + 1]!;
-      out.data[target++] = image.data[source + 2]!;
-    }
+  if (mode === 'constant') {
+    return crop(image, -top, -left, image.height + top + bottom, image.width + left + right, fill);
   }
-  return out;
+  return pick(image, sources(image.height, top, bottom, mode), sources(image.width, left, right, mode));
 }
 
 /** Where each position of a padded axis takes its value from. */

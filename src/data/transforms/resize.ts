@@ -108,10 +108,10 @@ function clip8(value: number): number {
   return Math.min(255, Math.max(0, value));
 }
 
-function nearest(image: Image, height: number, width: number): Image {
+/** The image whose pixels are those of `image` at the crossings of these rows and columns. */
+export function pick(image: Image, rows: Int32Array, columns: Int32Array): Image {
+  const [height, width] = [rows.length, columns.length];
   const out = blankImage(height, width);
-  const columns = centres(image.width, width);
-  const rows = centres(image.height, height);
   let target = 0;
   for (let y = 0; y < height; y++) {
     const row = rows[y]! * image.width;
@@ -137,7 +137,7 @@ function centres(from: number, to: number): Int32Array {
 /** Resizes to exactly height × width: `torchvision.transforms.functional.resize` on a PIL image. */
 export function resize(image: Image, height: number, width: number, interpolation: Interpolation = 'bilinear'): Image {
   if (!(height > 0 && width > 0)) throw new UsageError(`An image cannot be resized to ${height} × ${width}.`);
-  if (interpolation === 'nearest') return nearest(image, height, width);
+  if (interpolation === 'nearest') return pick(image, centres(image.height, height), centres(image.width, width));
   const across = (source: Image) =>
     width === source.width ? source : pass(source, width, taps(source.width, width, interpolation), true);
   const down = (source: Image) =>

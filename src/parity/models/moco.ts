@@ -3,14 +3,11 @@ import { z } from 'zod';
 import { ConvStem, MocoViT, type MocoViTConfig, sinCosPositions } from '../../models/index.js';
 import type { CaseRunner } from '../case.js';
 import { meanSquare, runClassifier } from '../modelRun.js';
-import { size } from './shared.js';
+import { plainConfig, plainSchema, size } from './shared.js';
 
-const schema = z.looseObject({
+const schema = plainSchema.extend({
   img: size.default(224),
   patch: size.default(16),
-  dim: z.number(),
-  depth: z.number(),
-  heads: z.number(),
   classes: z.number().default(1000),
   stem: z.enum(['patch', 'conv']).default('patch'),
   mlp_ratio: z.number().default(4),
@@ -19,12 +16,7 @@ const schema = z.looseObject({
 });
 
 const mocoConfig = (config: z.output<typeof schema>): Partial<MocoViTConfig> => ({
-  imgSize: config.img,
-  patchSize: config.patch,
-  embedDim: config.dim,
-  depth: config.depth,
-  numHeads: config.heads,
-  numClasses: config.classes,
+  ...plainConfig(config),
   stem: config.stem,
   mlpRatio: config.mlp_ratio,
   normEps: config.norm_eps,
