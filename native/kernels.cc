@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "depthwise.h"
 #include "updates.h"
 #include "vectors.h"
 
@@ -57,25 +58,24 @@ inline vf errorFunction(vf x) {
 inline vf distribution(vf x) { return 0.5f + 0.5f * errorFunction(x * 0.70710678f); }
 inline vf density(vf x) { return 0.39894228f * exponential(-0.5f * x * x); }
 
-void gelu(const float* x, float* y, int64_t begin, int64_t end) {
+void gelu(Numbers x, Numbers y, int64_t begin, int64_t end) {
   over(begin, end, [=](int64_t i, int64_t n) {
-    const vf v = get(x + i, n);
-    put(y + i, v * distribution(v), n);
+    const vf v = get(x, i, n);
+    put(y, i, v * distribution(v), n);
   });
 }
 
-void geluGrad(const float* dy, const float* x, float* dx, int64_t begin, int64_t end) {
+void geluGrad(Numbers dy, Numbers x, Numbers dx, int64_t begin, int64_t end) {
   over(begin, end, [=](int64_t i, int64_t n) {
-    const vf v = get(x + i, n);
-    put(dx + i, get(dy + i, n) * (distribution(v) + v * density(v)), n);
+    const vf v = get(x, i, n);
+    put(dx, i, get(dy, i, n) * (distribution(v) + v * density(v)), n);
   });
 }
 
-void layerNorm(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, float* y,
+void layerNorm(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, Numbers y,
                float* mean, float* scale, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     const float* in = x + row * dim;
-    float* out = y + row * dim;
     vf sum{};
     over(0, dim, [&](int64_t i, int64_t n) { sum += get(in + i, n); });
     const float m = total(sum) / dim;
@@ -90,53 +90,53 @@ void layerNorm(const float* x, const float* weight, const float* bias, float eps
     });
     const float s = 1.0f / std::sqrt(total(squares) / dim + epsilon);
     over(0, dim, [&](int64_t i, int64_t n) {
-      put(out + i, (get(in + i, n) - m) * s * get(weight + i, n) + get(bias + i, n), n);
+      put(y, row * dim + i, (get(in + i, n) - m) * s * get(weight + i, n) + get(bias + i, n), n);
     });
     mean[row] = m;
     scale[row] = s;
   }
 }
 
-void layerNormGradInput(const float* dy, const float* x, const float* weight, const float* mean, const float* scale,
+void layerNormGradInput(Numbers dy, const float* x, const float* weight, const float* mean, const float* scale,
                         int64_t dim, float* dx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
-    const float *g = dy + row * dim, *in = x + row * dim;
+    const float* in = x + row * dim;
+    const Numbers g = dy.from(row * dim);
     const float m = mean[row], s = scale[row];
     vf sum{}, projected{};
     over(0, dim, [&](int64_t i, int64_t n) {
-      const vf d = get(g + i, n) * get(weight + i, n);
+      const vf d = get(g, i, n) * get(weight + i, n);
       sum += d;
       projected += d * (get(in + i, n) - m);
     });
     const float meanGradient = total(sum) / dim, projection = total(projected) * s / dim;
     over(0, dim, [&](int64_t i, int64_t n) {
       const vf normal = (get(in + i, n) - m) * s;
-      put(dx + row * dim + i, s * (get(g + i, n) * get(weight + i, n) - meanGradient - normal * projection), n);
+      put(dx + row * dim + i, s * (get(g, i, n) * get(weight + i, n) - meanGradient - normal * projection), n);
     });
   }
 }
 
-void layerNormGradWeights(const float* dy, const float* x, const float* mean, const float* scale, int64_t dim,
+void layerNormGradWeights(Numbers dy, const float* x, const float* mean, const float* scale, int64_t dim,
                           float* dweight, float* dbias, int64_t begin, int64_t end) {
   std::fill(dweight, dweight + dim, 0.0f);
   std::fill(dbias, dbias + dim, 0.0f);
   for (int64_t row = begin; row < end; row++) {
-    const float *g = dy + row * dim, *in = x + row * dim;
+    const float* in = x + row * dim;
+    const Numbers g = dy.from(row * dim);
     const float m = mean[row], s = scale[row];
     over(0, dim, [&](int64_t i, int64_t n) {
-      const vf d = get(g + i, n);
+      const vf d = get(g, i, n);
       put(dbias + i, get(dbias + i, n) + d, n);
       put(dweight + i, get(dweight + i, n) + d * ((get(in + i, n) - m) * s), n);
     });
   }
 }
 
-void columnSum(const float* x, int64_t dim, float* sum, int64_t begin, int64_t end) {
+void columnSum(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end) {
   std::fill(sum, sum + dim, 0.0f);
-  for (int64_t row = begin; row < end; row++) {
-    const float* in = x + row * dim;
-    over(0, dim, [&](int64_t i, int64_t n) { put(sum + i, get(sum + i, n) + get(in + i, n), n); });
-  }
+  for (int64_t row = begin; row < end; row++)
+    over(0, dim, [&](int64_t i, int64_t n) { put(sum + i, get(sum + i, n) + get(x, row * dim + i, n), n); });
 }
 
 // Small matrix products: C `[m, n]` = or += A `[m, k]` B `[k, n]`. B and C have whole vectors in a row; A's entry (i, k)
@@ -206,28 +206,28 @@ inline int64_t whole(int64_t n) { return (n + W - 1) / W * W; }
 /** Query rows at a time: their scores stay in the cache. */
 constexpr int64_t kRows = 48;
 
-/** Rows of `size` floats, `stride` apart, into rows of whole vectors. */
-void pack(const float* from, int64_t stride, int64_t rows, int64_t size, float factor, float* to) {
+/** Rows of `size` numbers, `stride` apart, into rows of whole vectors. */
+void pack(Numbers from, int64_t stride, int64_t rows, int64_t size, float factor, float* to) {
   const int64_t width = whole(size);
   for (int64_t i = 0; i < rows; i++)
-    over(0, size, [&](int64_t j, int64_t n) { store(to + i * width + j, get(from + i * stride + j, n) * factor); });
+    over(0, size, [&](int64_t j, int64_t n) { store(to + i * width + j, get(from, i * stride + j, n) * factor); });
 }
 
 /** The transpose of the same: `size` rows of `rows` floats and zeros up to whole vectors. */
-void packTransposed(const float* from, int64_t stride, int64_t rows, int64_t size, float* to) {
+void packTransposed(Numbers from, int64_t stride, int64_t rows, int64_t size, float* to) {
   const int64_t width = whole(rows);
   for (int64_t j = 0; j < size; j++) std::fill(to + j * width + rows, to + (j + 1) * width, 0.0f);
   // square blocks, so that neither side jumps through the cache
   for (int64_t i0 = 0; i0 < rows; i0 += 16)
     for (int64_t j0 = 0; j0 < size; j0 += 16)
       for (int64_t j = j0; j < std::min(size, j0 + 16); j++)
-        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) to[j * width + i] = from[i * stride + j];
+        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) to[j * width + i] = at(from, i * stride + j);
 }
 
-void unpack(const float* from, int64_t rows, int64_t size, float* to, int64_t stride) {
+void unpack(const float* from, int64_t rows, int64_t size, Numbers to, int64_t stride) {
   const int64_t width = whole(size);
   for (int64_t i = 0; i < rows; i++)
-    over(0, size, [&](int64_t j, int64_t n) { put(to + i * stride + j, load(from + i * width + j), n); });
+    over(0, size, [&](int64_t j, int64_t n) { put(to, i * stride + j, load(from + i * width + j), n); });
 }
 
 int64_t attentionScratch(const AttentionShape& s, bool gradient) {
@@ -254,11 +254,11 @@ inline void addBias(const AttentionShape& s, int64_t sequence, int64_t head, int
   });
 }
 
-void attention(const AttentionShape& s, const float* qkv, float* out, float* logSum, int64_t sequence, int64_t head,
+void attention(const AttentionShape& s, Numbers qkv, Numbers out, float* logSum, int64_t sequence, int64_t head,
                float* scratch) {
   const int64_t n = s.tokens, size = s.size, t = whole(n), d = whole(size), step = 3 * s.heads * size;
-  const float* q = qkv + sequence * n * step + head * size;
-  const float *k = q + s.heads * size, *v = k + s.heads * size;
+  const Numbers q = qkv.from(sequence * n * step + head * size);
+  const Numbers k = q.from(s.heads * size), v = k.from(s.heads * size);
   float* values = aligned(scratch);
   float* keys = values + n * d;
   float* queries = keys + size * t;
@@ -268,7 +268,7 @@ void attention(const AttentionShape& s, const float* qkv, float* out, float* log
   pack(v, step, n, size, 1, values);
   for (int64_t first = 0; first < n; first += kRows) {
     const int64_t rows = std::min(kRows, n - first);
-    pack(q + first * step, step, rows, size, s.scale, queries);
+    pack(q.from(first * step), step, rows, size, s.scale, queries);
     product(queries, d, 1, keys, t, scores, t, rows, t, size, false);
     for (int64_t i = 0; i < rows; i++) {
       float* row = scores + i * t;
@@ -296,16 +296,16 @@ void attention(const AttentionShape& s, const float* qkv, float* out, float* log
       for (int64_t j = 0; j < t; j += W) store(row + j, load(row + j) * inverse);
     }
     product(scores, t, 1, values, d, mixed, d, rows, d, n, false);
-    unpack(mixed, rows, size, out + ((sequence * n + first) * s.heads + head) * size, s.heads * size);
+    unpack(mixed, rows, size, out.from(((sequence * n + first) * s.heads + head) * size), s.heads * size);
   }
 }
 
-void attentionGrad(const AttentionShape& s, const float* dout, const float* qkv, const float* out,
-                   const float* logSum, float* dqkv, float* dbias, int64_t sequence, int64_t head, float* scratch) {
+void attentionGrad(const AttentionShape& s, Numbers dout, Numbers qkv, Numbers out, const float* logSum, Numbers dqkv,
+                   float* dbias, int64_t sequence, int64_t head, float* scratch) {
   const int64_t n = s.tokens, size = s.size, t = whole(n), d = whole(size);
   const int64_t step = 3 * s.heads * size, outStep = s.heads * size;
-  const int64_t at = sequence * n * step + head * size, outAt = sequence * n * outStep + head * size;
-  const float *q = qkv + at, *k = q + outStep, *v = k + outStep;
+  const int64_t start = sequence * n * step + head * size, outStart = sequence * n * outStep + head * size;
+  const Numbers q = qkv.from(start), k = q.from(outStep), v = k.from(outStep);
   float* keys = aligned(scratch);        // [n, d]
   float* dkeys = keys + n * d;           // [n, d]
   float* dvalues = dkeys + n * d;        // [n, d]
@@ -321,16 +321,16 @@ void attentionGrad(const AttentionShape& s, const float* dout, const float* qkv,
   packTransposed(v, step, n, size, valuesT);
   for (int64_t first = 0; first < n; first += kRows) {
     const int64_t rows = std::min(kRows, n - first);
-    pack(q + first * step, step, rows, size, s.scale, queries);
-    pack(dout + outAt + first * outStep, outStep, rows, size, 1, douts);
+    pack(q.from(first * step), step, rows, size, s.scale, queries);
+    pack(dout.from(outStart + first * outStep), outStep, rows, size, 1, douts);
     product(queries, d, 1, keysT, t, p, t, rows, t, size, false);
     product(douts, d, 1, valuesT, t, ds, t, rows, t, size, false);
     for (int64_t i = 0; i < rows; i++) {
       float *prow = p + i * t, *dsrow = ds + i * t;
       addBias(s, sequence, head, first + i, prow);
-      const float* o = out + outAt + (first + i) * outStep;
+      const Numbers o = out.from(outStart + (first + i) * outStep);
       vf dot{};
-      over(0, size, [&](int64_t j, int64_t m) { dot += load(douts + i * d + j) * get(o + j, m); });
+      over(0, size, [&](int64_t j, int64_t m) { dot += load(douts + i * d + j) * get(o, j, m); });
       const float delta = total(dot);
       const float log = logSum[(sequence * s.heads + head) * n + first + i];
       for (int64_t j = 0; j < t; j += W) {
@@ -348,10 +348,10 @@ void attentionGrad(const AttentionShape& s, const float* dout, const float* qkv,
     product(ds, 1, t, queries, d, dkeys, d, n, d, rows, first > 0);
     product(ds, t, 1, keys, d, dqueries, d, rows, d, n, false);
     for (int64_t i = 0; i < rows * d; i += W) store(dqueries + i, load(dqueries + i) * s.scale);
-    unpack(dqueries, rows, size, dqkv + at + first * step, step);
+    unpack(dqueries, rows, size, dqkv.from(start + first * step), step);
   }
-  unpack(dkeys, n, size, dqkv + at + outStep, step);
-  unpack(dvalues, n, size, dqkv + at + 2 * outStep, step);
+  unpack(dkeys, n, size, dqkv.from(start + outStep), step);
+  unpack(dvalues, n, size, dqkv.from(start + 2 * outStep), step);
 }
 
 }  // namespace
@@ -360,7 +360,7 @@ extern const Kernels kKernels;
 const Kernels kKernels = {
     TEXT(VITLAB_ISA),     gelu,       geluGrad,         layerNorm, layerNormGradInput,
     layerNormGradWeights, columnSum,  attentionScratch, attention, attentionGrad,
-    adam,                 momentum,
+    W,                    depthwiseScratch, depthwise, depthwiseGradWeight, adam, momentum,
 };
 
 }  // namespace VITLAB_ISA

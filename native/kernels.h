@@ -5,6 +5,13 @@
 
 namespace vitlab {
 
+/** Numbers in memory, in float32 or, if `half`, in bfloat16. Arithmetic is in float32 in either case. */
+struct Numbers {
+  void* data;
+  bool half;
+  Numbers from(int64_t position) const { return {static_cast<char*>(data) + position * (half ? 2 : 4), half}; }
+};
+
 /** Attention of `batch` sequences of `tokens` tokens, read from and written to where the projections keep them. */
 struct AttentionShape {
   int64_t batch, tokens, heads, size;
@@ -14,6 +21,11 @@ struct AttentionShape {
   /** `[masks, tokens, tokens]`, of which sequence b takes number b mod masks, or none. */
   const float* mask;
   int64_t masks;
+};
+
+/** `batch` maps `[height, width, channels]`, and the side of a depthwise kernel: 3, 5 or 7. */
+struct MapShape {
+  int64_t batch, height, width, channels, kernel;
 };
 
 /** g ← g + penalty · p; m ← beta1 · m + rest1 · g; v ← beta2 · v + rest2 · g²; p ← shrink · p - size · m / (√v + ε). */
@@ -30,29 +42,39 @@ struct MomentumFactors {
 struct Kernels {
   const char* name;
   /** Elements `[begin, end)`: y = x Φ(x). */
-  void (*gelu)(const float* x, float* y, int64_t begin, int64_t end);
+  void (*gelu)(Numbers x, Numbers y, int64_t begin, int64_t end);
   /** dx = dy (Φ(x) + x φ(x)). */
-  void (*geluGrad)(const float* dy, const float* x, float* dx, int64_t begin, int64_t end);
+  void (*geluGrad)(Numbers dy, Numbers x, Numbers dx, int64_t begin, int64_t end);
   /** Rows `[begin, end)` of width `dim`; keeps mean and 1 / √(variance + ε) of each row. */
-  void (*layerNorm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, float* y,
+  void (*layerNorm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, Numbers y,
                     float* mean, float* scale, int64_t begin, int64_t end);
-  void (*layerNormGradInput)(const float* dy, const float* x, const float* weight, const float* mean,
-                             const float* scale, int64_t dim, float* dx, int64_t begin, int64_t end);
+  void (*layerNormGradInput)(Numbers dy, const float* x, const float* weight, const float* mean, const float* scale,
+                             int64_t dim, float* dx, int64_t begin, int64_t end);
   /** Sums over rows `[begin, end)`, written to `[dim]` each. */
-  void (*layerNormGradWeights)(const float* dy, const float* x, const float* mean, const float* scale, int64_t dim,
+  void (*layerNormGradWeights)(Numbers dy, const float* x, const float* mean, const float* scale, int64_t dim,
                                float* dweight, float* dbias, int64_t begin, int64_t end);
   /** sum[column] = Σ x over rows `[begin, end)`. */
-  void (*columnSum)(const float* x, int64_t dim, float* sum, int64_t begin, int64_t end);
+  void (*columnSum)(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end);
   /** Floats of scratch that a call of `attention` or `attentionGrad` needs. */
   int64_t (*attentionScratch)(const AttentionShape& shape, bool gradient);
   /** One head of one sequence: qkv `[batch, tokens, 3, heads, size]` → out `[batch, tokens, heads, size]`, and the
    * logarithm of each row's sum of exponentials, `[batch, heads, tokens]`. */
-  void (*attention)(const AttentionShape& shape, const float* qkv, float* out, float* logSum, int64_t sequence,
+  void (*attention)(const AttentionShape& shape, Numbers qkv, Numbers out, float* logSum, int64_t sequence,
                     int64_t head, float* scratch);
   /** Gradients of the same. Adds to dbias `[tokens, tokens]` of this head, where it is not null. */
-  void (*attentionGrad)(const AttentionShape& shape, const float* dout, const float* qkv, const float* out,
-                        const float* logSum, float* dqkv, float* dbias, int64_t sequence, int64_t head,
-                        float* scratch);
+  void (*attentionGrad)(const AttentionShape& shape, Numbers dout, Numbers qkv, Numbers out, const float* logSum,
+                        Numbers dqkv, float* dbias, int64_t sequence, int64_t head, float* scratch);
+  /** Channels that a call of `depthwise` works on. */
+  int64_t vector;
+  /** Floats of scratch that a call of `depthwise` or `depthwiseGradWeight` needs. */
+  int64_t (*depthwiseScratch)(const MapShape& shape);
+  /** A vector of channels, from `channel` on, of one map: y = x convolved with weight `[channels, 1, kernel, kernel]`,
+   * turned by 180° if `flipped`, which is the gradient of the same by x. */
+  void (*depthwise)(const MapShape& shape, const float* x, const float* weight, bool flipped, float* y, int64_t map,
+                    int64_t channel, float* scratch);
+  /** Gradient by the weight, of the same channels, summed over maps `[begin, end)`. */
+  void (*depthwiseGradWeight)(const MapShape& shape, const float* dy, const float* x, float* dweight, int64_t begin,
+                              int64_t end, int64_t channel, float* scratch);
   /** Elements `[begin, end)` of parameter, moments and gradient. */
   void (*adam)(float* p, float* m, float* v, const float* gradient, const AdamFactors& factors, int64_t begin,
                int64_t end);

@@ -61,6 +61,12 @@ void inParts(OpKernelContext* context, int64_t rows, const std::function<void(in
 
 const float* floats(OpKernelContext* context, int input) { return context->input(input).flat<float>().data(); }
 
+/** A tensor in float32 or bfloat16. */
+Numbers numbers(const Tensor& tensor) {
+  return {tensor.data(), tensor.dtype() == tensorflow::DT_BFLOAT16};
+}
+Numbers numbers(OpKernelContext* context, int input) { return numbers(context->input(input)); }
+
 /** Output `index` in the memory of one of `inputs` where nobody else needs that, or in new memory. */
 Tensor* outputLike(OpKernelContext* context, std::vector<int> inputs, int index, const TensorShape& shape) {
   Tensor* output = nullptr;
@@ -75,35 +81,50 @@ absl::Status likeFirst(InferenceContext* c) {
   return absl::OkStatus();
 }
 
+/** An attribute for the type of inputs or outputs that autocast may turn into bfloat16. */
+#define NUMBERS(name) name ": {float, bfloat16} = DT_FLOAT"
+
 class GeluOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
-    const float* x = floats(context, 0);
+    const Numbers x = numbers(context, 0);
     Tensor* y = outputLike(context, {0}, 0, context->input(0).shape());
     if (!y) return;
-    float* out = y->flat<float>().data();
+    const Numbers out = numbers(*y);
     inBlocks(context, y->NumElements(), kElements, [=](int64_t b, int64_t e) { kernels().gelu(x, out, b, e); });
   }
 };
-REGISTER_OP("VitlabGelu").Input("x: float").Output("y: float").SetShapeFn(likeFirst);
+REGISTER_OP("VitlabGelu")
+    .Input("x: Tx")
+    .Output("y: Ty")
+    .Attr(NUMBERS("Tx"))
+    .Attr(NUMBERS("Ty"))
+    .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabGelu").Device(tensorflow::DEVICE_CPU), GeluOp);
 
 class GeluGradOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
-    const float *dy = floats(context, 0), *x = floats(context, 1);
+    const Numbers dy = numbers(context, 0), x = numbers(context, 1);
     OP_REQUIRES(context, context->input(0).shape() == context->input(1).shape(),
                 absl::InvalidArgumentError("gradient and input differ in shape"));
     Tensor* dx = outputLike(context, {0, 1}, 0, context->input(0).shape());
     if (!dx) return;
-    float* out = dx->flat<float>().data();
+    const Numbers out = numbers(*dx);
     inBlocks(context, dx->NumElements(), kElements,
              [=](int64_t b, int64_t e) { kernels().geluGrad(dy, x, out, b, e); });
   }
 };
-REGISTER_OP("VitlabGeluGrad").Input("dy: float").Input("x: float").Output("dx: float").SetShapeFn(likeFirst);
+REGISTER_OP("VitlabGeluGrad")
+    .Input("dy: Tdy")
+    .Input("x: Tx")
+    .Output("dx: Tdx")
+    .Attr(NUMBERS("Tdy"))
+    .Attr(NUMBERS("Tx"))
+    .Attr(NUMBERS("Tdx"))
+    .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabGeluGrad").Device(tensorflow::DEVICE_CPU), GeluGradOp);
 
 int64_t lastDim(const Tensor& x) { return x.dims() == 0 ? 1 : x.dim_size(x.dims() - 1); }
@@ -124,7 +145,8 @@ class LayerNormOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({rows}), &mean));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({rows}), &scale));
     const float *in = floats(context, 0), *weight = floats(context, 1), *bias = floats(context, 2);
-    float *out = y->flat<float>().data(), *m = mean->flat<float>().data(), *s = scale->flat<float>().data();
+    const Numbers out = numbers(*y);
+    float *m = mean->flat<float>().data(), *s = scale->flat<float>().data();
     inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
       kernels().layerNorm(in, weight, bias, epsilon_, dim, out, m, s, b, e);
     });
@@ -137,10 +159,11 @@ REGISTER_OP("VitlabLayerNorm")
     .Input("x: float")
     .Input("weight: float")
     .Input("bias: float")
-    .Output("y: float")
+    .Output("y: Ty")
     .Output("mean: float")
     .Output("scale: float")
     .Attr("epsilon: float")
+    .Attr(NUMBERS("Ty"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNorm").Device(tensorflow::DEVICE_CPU), LayerNormOp);
 
@@ -152,8 +175,9 @@ class LayerNormGradInputOp : public OpKernel {
     const int64_t dim = lastDim(x), rows = rowsOf(x);
     Tensor* dx = outputLike(context, {0}, 0, x.shape());
     if (!dx) return;
-    const float *dy = floats(context, 0), *in = floats(context, 1), *weight = floats(context, 2),
-                *mean = floats(context, 3), *scale = floats(context, 4);
+    const Numbers dy = numbers(context, 0);
+    const float *in = floats(context, 1), *weight = floats(context, 2), *mean = floats(context, 3),
+                *scale = floats(context, 4);
     float* out = dx->flat<float>().data();
     inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
       kernels().layerNormGradInput(dy, in, weight, mean, scale, dim, out, b, e);
@@ -161,12 +185,13 @@ class LayerNormGradInputOp : public OpKernel {
   }
 };
 REGISTER_OP("VitlabLayerNormGradInput")
-    .Input("dy: float")
+    .Input("dy: Tdy")
     .Input("x: float")
     .Input("weight: float")
     .Input("mean: float")
     .Input("scale: float")
     .Output("dx: float")
+    .Attr(NUMBERS("Tdy"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradInput").Device(tensorflow::DEVICE_CPU), LayerNormGradInputOp);
 
@@ -180,8 +205,8 @@ class LayerNormGradWeightsOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({dim}), &dweight));
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({dim}), &dbias));
     std::vector<float> weights(kParts * dim), biases(kParts * dim);
-    const float *dy = floats(context, 0), *in = floats(context, 1), *mean = floats(context, 2),
-                *scale = floats(context, 3);
+    const Numbers dy = numbers(context, 0);
+    const float *in = floats(context, 1), *mean = floats(context, 2), *scale = floats(context, 3);
     inParts(
         context, rows,
         [&](int64_t part, int64_t b, int64_t e) {
@@ -191,12 +216,13 @@ class LayerNormGradWeightsOp : public OpKernel {
   }
 };
 REGISTER_OP("VitlabLayerNormGradWeights")
-    .Input("dy: float")
+    .Input("dy: Tdy")
     .Input("x: float")
     .Input("mean: float")
     .Input("scale: float")
     .Output("dweight: float")
     .Output("dbias: float")
+    .Attr(NUMBERS("Tdy"))
     .SetShapeFn([](InferenceContext* c) {
       const DimensionHandle dim = c->RankKnown(c->input(1)) ? c->Dim(c->input(1), -1) : c->UnknownDim();
       for (int i = 0; i < 2; i++) c->set_output(i, c->Vector(dim));
@@ -213,19 +239,122 @@ class ColumnSumOp : public OpKernel {
     Tensor* sum = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({dim}), &sum));
     std::vector<float> parts(kParts * dim);
-    const float* in = floats(context, 0);
+    const Numbers in = numbers(context, 0);
     inParts(
         context, rows,
         [&](int64_t part, int64_t b, int64_t e) { kernels().columnSum(in, dim, &parts[part * dim], b, e); },
         {sum->flat<float>().data()}, {parts.data()}, dim);
   }
 };
-REGISTER_OP("VitlabColumnSum").Input("x: float").Output("sum: float").SetShapeFn([](InferenceContext* c) {
-  const ShapeHandle x = c->input(0);
-  c->set_output(0, c->Vector(c->RankKnown(x) ? c->Dim(x, -1) : c->UnknownDim()));
-  return absl::OkStatus();
-});
+REGISTER_OP("VitlabColumnSum")
+    .Input("x: T")
+    .Output("sum: float")
+    .Attr(NUMBERS("T"))
+    .SetShapeFn([](InferenceContext* c) {
+      const ShapeHandle x = c->input(0);
+      c->set_output(0, c->Vector(c->RankKnown(x) ? c->Dim(x, -1) : c->UnknownDim()));
+      return absl::OkStatus();
+    });
 REGISTER_KERNEL_BUILDER(Name("VitlabColumnSum").Device(tensorflow::DEVICE_CPU), ColumnSumOp);
+
+/** The shape of maps `[batch, height, width, channels]` under a kernel of side `kernel`. */
+absl::Status mapShape(const Tensor& maps, int64_t kernel, MapShape* shape) {
+  if (maps.dims() != 4) return absl::InvalidArgumentError("maps must be [batch, height, width, channels]");
+  if (kernel != 3 && kernel != 5 && kernel != 7) return absl::InvalidArgumentError("a kernel's side must be 3, 5 or 7");
+  *shape = {maps.dim_size(0), maps.dim_size(1), maps.dim_size(2), maps.dim_size(3), kernel};
+  return absl::OkStatus();
+}
+
+/** Vectors of channels of a map. */
+int64_t vectorsOf(const MapShape& shape) { return (shape.channels + kernels().vector - 1) / kernels().vector; }
+
+class DepthwiseOp : public OpKernel {
+ public:
+  explicit DepthwiseOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("flipped", &flipped_));
+  }
+  void Compute(OpKernelContext* context) override {
+    const Tensor &x = context->input(0), &weight = context->input(1);
+    MapShape shape;
+    OP_REQUIRES_OK(context, mapShape(x, lastDim(weight), &shape));
+    OP_REQUIRES(context, weight.shape() == TensorShape({shape.channels, 1, shape.kernel, shape.kernel}),
+                absl::InvalidArgumentError("weight must be [channels, 1, kernel, kernel]"));
+    Tensor* y = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &y));
+    const float *in = floats(context, 0), *taps = floats(context, 1);
+    float* out = y->flat<float>().data();
+    const int64_t vectors = vectorsOf(shape);
+    const int64_t each = rowsInBlock(shape.height * shape.width * kernels().vector);
+    inBlocks(context, shape.batch * vectors, each, [&](int64_t begin, int64_t end) {
+      thread_local std::vector<float> scratch;
+      scratch.resize(kernels().depthwiseScratch(shape));
+      for (int64_t unit = begin; unit < end; unit++)
+        kernels().depthwise(shape, in, taps, flipped_, out, unit / vectors, unit % vectors * kernels().vector,
+                            scratch.data());
+    });
+  }
+
+ private:
+  bool flipped_;
+};
+REGISTER_OP("VitlabDepthwise")
+    .Input("x: float")
+    .Input("weight: float")
+    .Output("y: float")
+    .Attr("flipped: bool")
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabDepthwise").Device(tensorflow::DEVICE_CPU), DepthwiseOp);
+
+class DepthwiseGradWeightOp : public OpKernel {
+ public:
+  explicit DepthwiseGradWeightOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("kernel", &kernel_));
+  }
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(1);
+    MapShape shape;
+    OP_REQUIRES_OK(context, mapShape(x, kernel_, &shape));
+    OP_REQUIRES(context, context->input(0).shape() == x.shape(),
+                absl::InvalidArgumentError("gradient and maps differ in shape"));
+    Tensor* dweight = nullptr;
+    OP_REQUIRES_OK(context,
+                   context->allocate_output(0, TensorShape({shape.channels, 1, kernel_, kernel_}), &dweight));
+    const float *dy = floats(context, 0), *maps = floats(context, 1);
+    const int64_t vectors = vectorsOf(shape), size = dweight->NumElements();
+    // parts of the batch sum for themselves, then the parts are added in order
+    const int64_t each = std::max<int64_t>(1, (shape.batch + kParts - 1) / kParts);
+    const int64_t parts = (shape.batch + each - 1) / each;
+    std::vector<float> sums(parts * size);
+    inBlocks(context, parts * vectors, 1, [&](int64_t unit, int64_t) {
+      thread_local std::vector<float> scratch;
+      scratch.resize(kernels().depthwiseScratch(shape));
+      const int64_t part = unit / vectors, begin = part * each;
+      kernels().depthwiseGradWeight(shape, dy, maps, &sums[part * size], begin, std::min(shape.batch, begin + each),
+                                    unit % vectors * kernels().vector, scratch.data());
+    });
+    float* out = dweight->flat<float>().data();
+    std::fill(out, out + size, 0.0f);
+    for (int64_t part = 0; part < parts; part++)
+      for (int64_t i = 0; i < size; i++) out[i] += sums[part * size + i];
+  }
+
+ private:
+  int64_t kernel_;
+};
+REGISTER_OP("VitlabDepthwiseGradWeight")
+    .Input("dy: float")
+    .Input("x: float")
+    .Output("dweight: float")
+    .Attr("kernel: int")
+    .SetShapeFn([](InferenceContext* c) {
+      int64_t kernel;
+      TF_RETURN_IF_ERROR(c->GetAttr("kernel", &kernel));
+      ShapeHandle x;
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 4, &x));
+      c->set_output(0, c->MakeShape({c->Dim(x, 3), c->MakeDim(1), c->MakeDim(kernel), c->MakeDim(kernel)}));
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabDepthwiseGradWeight").Device(tensorflow::DEVICE_CPU), DepthwiseGradWeightOp);
 
 /** Attention's shape, from qkv `[batch, tokens, 3 · heads · size]`, bias and mask; the last two may be empty. */
 absl::Status attentionShape(const Tensor& qkv, const Tensor& bias, const Tensor& mask, int64_t heads, float scale,
@@ -262,8 +391,8 @@ class AttentionOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({shape.batch, shape.tokens, width}), &out));
     OP_REQUIRES_OK(context,
                    context->allocate_output(1, TensorShape({shape.batch, shape.heads, shape.tokens}), &logSum));
-    const float* qkv = floats(context, 0);
-    float *mixed = out->flat<float>().data(), *log = logSum->flat<float>().data();
+    const Numbers qkv = numbers(context, 0), mixed = numbers(*out);
+    float* log = logSum->flat<float>().data();
     inBlocks(context, shape.batch * shape.heads, 1, [&](int64_t unit, int64_t) {
       thread_local std::vector<float> scratch;
       scratch.resize(kernels().attentionScratch(shape, false));
@@ -276,11 +405,13 @@ class AttentionOp : public OpKernel {
   float scale_;
 };
 REGISTER_OP("VitlabAttention")
-    .Input("qkv: float")
+    .Input("qkv: Tqkv")
     .Input("bias: float")
     .Input("mask: float")
-    .Output("out: float")
+    .Output("out: Tout")
     .Output("log_sum: float")
+    .Attr(NUMBERS("Tqkv"))
+    .Attr(NUMBERS("Tout"))
     .Attr("heads: int")
     .Attr("scale: float")
     .SetShapeFn([](InferenceContext* c) {
@@ -309,9 +440,9 @@ class AttentionGradOp : public OpKernel {
     Tensor *dqkvTensor = nullptr, *dbiasTensor = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, context->input(1).shape(), &dqkvTensor));
     OP_REQUIRES_OK(context, context->allocate_output(1, context->input(2).shape(), &dbiasTensor));
-    const float *dout = floats(context, 0), *qkv = floats(context, 1), *out = floats(context, 4),
-                *log = floats(context, 5);
-    float* dqkv = dqkvTensor->flat<float>().data();
+    const Numbers dout = numbers(context, 0), qkv = numbers(context, 1), out = numbers(context, 4),
+                  dqkv = numbers(*dqkvTensor);
+    const float* log = floats(context, 5);
     const auto sequence = [&](int64_t b, int64_t head, float* dbias) {
       thread_local std::vector<float> scratch;
       scratch.resize(kernels().attentionScratch(shape, true));
@@ -347,14 +478,18 @@ class AttentionGradOp : public OpKernel {
   float scale_;
 };
 REGISTER_OP("VitlabAttentionGrad")
-    .Input("dout: float")
-    .Input("qkv: float")
+    .Input("dout: Tdout")
+    .Input("qkv: Tqkv")
     .Input("bias: float")
     .Input("mask: float")
-    .Input("out: float")
+    .Input("out: Tout")
     .Input("log_sum: float")
-    .Output("dqkv: float")
+    .Output("dqkv: Tdqkv")
     .Output("dbias: float")
+    .Attr(NUMBERS("Tdout"))
+    .Attr(NUMBERS("Tqkv"))
+    .Attr(NUMBERS("Tout"))
+    .Attr(NUMBERS("Tdqkv"))
     .Attr("heads: int")
     .Attr("scale: float")
     .SetShapeFn([](InferenceContext* c) {
@@ -389,8 +524,8 @@ class WindowsOp : public OpKernel {
                                      : TensorShape({batch * places / (h * w), h * w, channels});
     Tensor* to = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, shape, &to));
-    const float* in = floats(context, 0);
-    float* out = to->flat<float>().data();
+    const Numbers in = numbers(from), out = numbers(*to);
+    const int64_t bytes = in.half ? 2 : 4;
     const int64_t down = height / h, across = width / w;
     inBlocks(context, batch * down * h, std::max<int64_t>(1, kElements / (width * channels)),
              [&](int64_t begin, int64_t end) {
@@ -403,8 +538,8 @@ class WindowsOp : public OpKernel {
                      const int64_t at = (column * w + x + shift_[1]) % width;
                      const int64_t run = std::min(w - x, width - at);
                      const int64_t window = (tokens + x) * channels, map = (mapRow + at) * channels;
-                     std::memcpy(out + (merge_ ? map : window), in + (merge_ ? window : map),
-                                 run * channels * sizeof(float));
+                     std::memcpy(out.from(merge_ ? map : window).data, in.from(merge_ ? window : map).data,
+                                 run * channels * bytes);
                      x += run;
                    }
                  }
@@ -417,8 +552,9 @@ class WindowsOp : public OpKernel {
   bool merge_;
 };
 REGISTER_OP("VitlabWindows")
-    .Input("x: float")
-    .Output("y: float")
+    .Input("x: T")
+    .Output("y: T")
+    .Attr(NUMBERS("T"))
     .Attr("map: list(int)")
     .Attr("window: list(int)")
     .Attr("shift: list(int)")

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels.h"
+
 namespace vitlab {
 namespace VITLAB_ISA {
 namespace {
@@ -53,6 +55,42 @@ inline void over(int64_t begin, int64_t end, F f) {
 }
 inline vf get(const float* p, int64_t count) { return count == W ? load(p) : loadPart(p, count); }
 inline void put(float* p, vf v, int64_t count) { count == W ? store(p, v) : storePart(p, v, count); }
+
+// bfloat16 is the upper half of a float32, rounded to the nearest, to even between two
+
+typedef uint32_t vu __attribute__((vector_size(W * 4)));
+typedef uint16_t vh __attribute__((vector_size(W * 2)));
+
+inline vf widened(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+inline vh halved(vf v) {
+  const vu bits = (vu)v;
+  const vu rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  // rounding must not make another number of a NaN
+  return __builtin_convertvector(v == v ? rounded : vu{} + 0x7FC0, vh);
+}
+
+inline float at(Numbers x, int64_t i) {
+  if (!x.half) return static_cast<const float*>(x.data)[i];
+  const uint32_t bits = uint32_t(static_cast<const uint16_t*>(x.data)[i]) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline vf get(Numbers x, int64_t i, int64_t count) {
+  if (!x.half) return get(static_cast<const float*>(x.data) + i, count);
+  const uint16_t* p = static_cast<const uint16_t*>(x.data) + i;
+  vh h{};
+  if (count == W) std::memcpy(&h, p, sizeof h);
+  else std::memcpy(&h, p, count * sizeof(uint16_t));
+  return widened(h);
+}
+inline void put(Numbers x, int64_t i, vf v, int64_t count) {
+  if (!x.half) return put(static_cast<float*>(x.data) + i, v, count);
+  uint16_t* p = static_cast<uint16_t*>(x.data) + i;
+  const vh h = halved(v);
+  if (count == W) std::memcpy(p, &h, sizeof h);
+  else std::memcpy(p, &h, count * sizeof(uint16_t));
+}
 
 }  // namespace
 }  // namespace VITLAB_ISA

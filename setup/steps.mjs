@@ -175,6 +175,7 @@ function ops(root) {
         const set = [`-DVITLAB_ISA=${name}`, `-DVITLAB_WIDTH=${width}`, `-DVITLAB_REGISTERS=${registers}`];
         const all = ['-O3', '-fno-math-errno', '-fno-trapping-math', ...wide, ...set];
         await compile('kernels.cc', `kernels-${name}`, all);
+        await compile('depthwise.cc', `depthwise-${name}`, all);
         await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
       }
       const part = path.join(temporary(root), 'vitlab_ops.node');

@@ -40,7 +40,7 @@ export function withPortableOps<T>(f: () => T): T {
 
 /** Attributes of an own op by name. */
 export type NativeAttributes = Readonly<
-  Record<string, { float: number } | { int: number } | { ints: readonly number[] } | { bool: boolean }>
+  Record<string, { float: number } | { int: number } | { ints: readonly number[] } | { bool: boolean } | { type: 'float' }>
 >;
 
 /** Attributes of an own op as the binding takes them. */
@@ -50,11 +50,12 @@ export function nativeAttributes(attributes: NativeAttributes): OpAttribute[] {
     if ('float' in value) return { name, type: binding.TF_ATTR_FLOAT, value: value.float };
     if ('int' in value) return { name, type: binding.TF_ATTR_INT, value: value.int };
     if ('ints' in value) return { name, type: binding.TF_ATTR_INT, value: [...value.ints] };
+    if ('type' in value) return { name, type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
     return { name, type: binding.TF_ATTR_BOOL, value: value.bool };
   });
 }
 
-/** Runs an own op. Not differentiable by itself. */
+/** Runs an own op, or one of TensorFlow's that tfjs has no name for. Not differentiable by itself. */
 export function executeNative(
   name: string,
   inputs: readonly tf.TensorInfo[],

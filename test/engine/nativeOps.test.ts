@@ -12,7 +12,7 @@ import {
   withPortableOps,
 } from '../../src/engine/index.js';
 import { mergeShifted, shiftedWindows } from '../../src/models/swinWindows.js';
-import { attention, gelu, init, layerNorm, Parameter } from '../../src/nn/index.js';
+import { attention, conv2d, gelu, init, layerNorm, linear, Parameter } from '../../src/nn/index.js';
 import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
 
 const random = (shape: number[], seed: number): Tensor => tf.randomNormal(shape, 0, 1, 'float32', seed);
@@ -74,6 +74,25 @@ describe('own TensorFlow ops', () => {
     }
   });
 
+  it('give depthwise convolutions and their gradients', () => {
+    for (const [shape, side] of [
+      [[2, 5, 9, 3], 3],
+      [[3, 2, 3, 16], 5],
+      [[17, 8, 8, 16], 7],
+      [[1, 14, 17, 37], 7],
+    ] as const) {
+      const channels = shape[3];
+      const padding = [(side - 1) / 2, (side - 1) / 2] as const;
+      const geometry = { stride: [1, 1], padding, groups: channels } as const;
+      const [weight, bias] = [random([channels, 1, side, side], 11), random([channels], 12)];
+      agree([random([...shape], 10), weight, bias], (x, w, b) => conv2d(x!, w!, geometry, b!));
+    }
+  });
+
+  it('give the gradient of a bias', () => {
+    agree([random([3, 7, 5], 13), random([19, 5], 14), random([19], 15)], (x, w, b) => linear(x!, w!, b!));
+  });
+
   it('cut shifted windows and put them back', () => {
     const map = random([2, 6, 8, 5], 8);
     const windows = shiftedWindows(map, [3, 4], [1, 2]);
@@ -119,6 +138,11 @@ describe('own TensorFlow ops', () => {
     assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 13]), none, none], 2, attributes), /qkv/);
     const bias = tf.zeros([2, 3, 3]);
     assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 12]), bias, none], 2, attributes), /bias/);
+    const depthwise = (x: Tensor, weight: Tensor) =>
+      executeNative('VitlabDepthwise', [x, weight], 1, { flipped: { bool: false } });
+    assert.throws(() => depthwise(tf.zeros([2, 3, 3]), tf.zeros([3, 1, 3, 3])), /maps/);
+    assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([3, 1, 3, 3])), /weight/);
+    assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([4, 1, 9, 9])), /side/);
     assert.throws(() => shiftedWindows(tf.zeros([1, 5, 5, 2]), [2, 2], [0, 0]), /windows must tile/);
   });
 });

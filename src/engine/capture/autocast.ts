@@ -1,9 +1,12 @@
 // Autocast: matrix products and dense convolutions in bfloat16, everything else in float32. A rewrite of the recorded
 // graph, so layers, losses and optimisers do not know of it; weights and their updates stay in float32.
+//
+// Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
+// ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
 import { DataType, type GraphNode, typeAttribute } from './graph.js';
 
 /** Ops that are computed in bfloat16, and which of their inputs are floats (others are sizes). */
-const CAST_INPUTS: Readonly<Record<string, readonly number[]>> = {
+const PRODUCTS: Readonly<Record<string, readonly number[]>> = {
   MatMul: [0, 1],
   BatchMatMulV2: [0, 1],
   Conv2D: [0, 1],
@@ -11,32 +14,132 @@ const CAST_INPUTS: Readonly<Record<string, readonly number[]>> = {
   Conv2DBackpropFilter: [0, 2],
 };
 
-/** `nodes` with casts around every op of `CAST_INPUTS` that works on float32. A tensor is cast once for all its users. */
+/** Inputs that our own ops read in either type, and the result that they write in either, by the types' attributes. */
+const FLEXIBLE: Readonly<Record<string, { reads: Readonly<Record<number, string>>; writes?: string }>> = {
+  VitlabGelu: { reads: { 0: 'Tx' }, writes: 'Ty' },
+  VitlabGeluGrad: { reads: { 0: 'Tdy', 1: 'Tx' }, writes: 'Tdx' },
+  VitlabLayerNorm: { reads: {}, writes: 'Ty' },
+  VitlabLayerNormGradInput: { reads: { 0: 'Tdy' } },
+  VitlabLayerNormGradWeights: { reads: { 0: 'Tdy' } },
+  VitlabColumnSum: { reads: { 0: 'T' } },
+  VitlabAttention: { reads: { 0: 'Tqkv' }, writes: 'Tout' },
+  VitlabAttentionGrad: { reads: { 0: 'Tdout', 1: 'Tqkv', 4: 'Tout' }, writes: 'Tdqkv' },
+};
+
+/** Ops that only move what is in their first input. */
+const MOVES: ReadonlySet<string> = new Set(['Reshape', 'VitlabWindows']);
+
+const HALF = typeAttribute(DataType.bfloat16);
+const first = (node: GraphNode): string => `${node.name}:0`;
+
+/** `nodes` with every op of `PRODUCTS` on float32 in bfloat16. A tensor is cast once for all its users. */
 export function autocast(nodes: readonly GraphNode[]): GraphNode[] {
-  const rewritten: GraphNode[] = [];
-  const casts = new Map<string, string>();
-  const cast = (name: string, input: string, from: number, to: number): string => {
-    const attributes = { SrcT: typeAttribute(from), DstT: typeAttribute(to) };
-    rewritten.push({ name, op: 'Cast', inputs: [input], attributes });
-    return `${name}:0`;
-  };
-  const toBfloat16 = (input: string): string => {
-    const known = casts.get(input);
-    if (known) return known;
-    const made = cast(`bf16/${casts.size}`, input, DataType.float, DataType.bfloat16);
-    casts.set(input, made);
-    return made;
-  };
-  for (const node of nodes) {
-    const floats = CAST_INPUTS[node.op];
-    if (!floats || node.attributes['T']?.value !== DataType.float) {
-      rewritten.push(node);
-      continue;
+  return new Autocast(nodes).rewritten;
+}
+
+class Autocast {
+  readonly rewritten: GraphNode[] = [];
+  /** The bfloat16 form of a tensor, for those that have one. */
+  private readonly halves = new Map<string, string>();
+  /** Tensors whose bfloat16 form is what was computed; it loses nothing. */
+  private readonly exact = new Set<string>();
+  /** Tensors that are in bfloat16 alone. */
+  private readonly halfOnly = new Set<string>();
+  private readonly nodes: ReadonlyMap<string, GraphNode>;
+  private readonly readers = new Map<string, { node: GraphNode; input: number }[]>();
+
+  constructor(nodes: readonly GraphNode[]) {
+    this.nodes = new Map(nodes.map((node) => [node.name, node]));
+    for (const node of nodes) {
+      node.inputs.forEach((source, input) => {
+        const known = this.readers.get(source);
+        if (known) known.push({ node, input });
+        else this.readers.set(source, [{ node, input }]);
+      });
     }
-    const inputs = node.inputs.map((input, i) => (floats.includes(i) ? toBfloat16(input) : input));
-    const name = `${node.name}/bf16`;
-    rewritten.push({ ...node, name, inputs, attributes: { ...node.attributes, T: typeAttribute(DataType.bfloat16) } });
-    cast(node.name, `${name}:0`, DataType.bfloat16, DataType.float);
+    for (const node of nodes) this.rewrite(node);
   }
-  return rewritten;
+
+  private rewrite(node: GraphNode): void {
+    const isFloat = node.attributes['T']?.value === DataType.float;
+    const product = PRODUCTS[node.op];
+    if (product && isFloat) return this.inHalf(node, product);
+    if (node.op === 'BiasAdd' && isFloat && this.exact.has(node.inputs[0]!)) return this.inHalf(node, [0, 1]);
+    if (MOVES.has(node.op) && this.exact.has(node.inputs[0]!)) return this.move(node);
+    const flexible = FLEXIBLE[node.op];
+    if (!flexible) {
+      this.rewritten.push(node);
+      return;
+    }
+    const attributes = { ...node.attributes };
+    const inputs = node.inputs.map((source, i) => {
+      const type = flexible.reads[i];
+      if (type === undefined || !this.exact.has(source)) return source;
+      attributes[type] = HALF;
+      return this.halves.get(source)!;
+    });
+    if (flexible.writes && this.use(first(node)) === 'half') {
+      attributes[flexible.writes] = HALF;
+      this.know(first(node), first(node));
+      this.halfOnly.add(first(node));
+    }
+    this.rewritten.push({ ...node, inputs, attributes });
+  }
+
+  /** The node in bfloat16, and its result cast back for whoever reads that in float32. */
+  private inHalf(node: GraphNode, floats: readonly number[]): void {
+    const inputs = node.inputs.map((input, i) => (floats.includes(i) ? this.half(input) : input));
+    const name = `${node.name}/bf16`;
+    this.rewritten.push({ ...node, name, inputs, attributes: { ...node.attributes, T: HALF } });
+    this.cast(node.name, `${name}:0`, DataType.bfloat16, DataType.float);
+    this.know(first(node), `${name}:0`);
+  }
+
+  /** The same move of the bfloat16 form, beside that of the float32 form where there is one. */
+  private move(node: GraphNode): void {
+    const [source, ...rest] = node.inputs;
+    const only = this.halfOnly.has(source!);
+    if (!only) this.rewritten.push(node);
+    const name = only ? node.name : `${node.name}/bf16`;
+    const attributes = { ...node.attributes, T: HALF };
+    this.rewritten.push({ ...node, name, inputs: [this.halves.get(source!)!, ...rest], attributes });
+    this.know(first(node), `${name}:0`);
+    if (only) this.halfOnly.add(first(node));
+  }
+
+  private know(tensor: string, half: string): void {
+    this.halves.set(tensor, half);
+    this.exact.add(tensor);
+  }
+
+  private half(tensor: string): string {
+    const known = this.halves.get(tensor);
+    if (known) return known;
+    const made = this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
+    this.halves.set(tensor, made);
+    return made;
+  }
+
+  private cast(name: string, input: string, from: number, to: number): string {
+    const attributes = { SrcT: typeAttribute(from), DstT: typeAttribute(to) };
+    this.rewritten.push({ name, op: 'Cast', inputs: [input], attributes });
+    return `${name}:0`;
+  }
+
+  /** `half` if some reader of a tensor takes it in bfloat16 and none needs it in float32; `any` if none cares. */
+  private use(tensor: string): 'half' | 'any' | 'float' {
+    let found: 'half' | 'any' = 'any';
+    for (const { node, input } of this.readers.get(tensor) ?? []) {
+      const use = this.useOf(node, input);
+      if (use === 'float') return 'float';
+      if (use === 'half') found = 'half';
+    }
+    return found;
+  }
+
+  private useOf(node: GraphNode, input: number): 'half' | 'any' | 'float' {
+    if (PRODUCTS[node.op]?.includes(input)) return 'half';
+    if (FLEXIBLE[node.op]?.reads[input] !== undefined) return 'any';
+    return MOVES.has(node.op) && input === 0 ? this.use(first(node)) : 'float';
+  }
 }

@@ -1,8 +1,9 @@
 // 2-D convolution of channels-last images with PyTorch's weights. Engines without the kernels that its gradients need
 // get it composed of slices and matrix products.
-import { type Tensor, tf } from '../../engine/index.js';
+import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
 import { ShapeError } from '../../errors.js';
-import { linear } from './linear.js';
+import { addBias, linear } from './linear.js';
+import { defineOp } from './op.js';
 
 export interface ConvGeometry {
   stride: readonly [number, number];
@@ -34,7 +35,7 @@ export function conv2d(x: Tensor, weight: Tensor, geometry: ConvGeometry, bias?:
     return linear(x, tf.reshape(weight, [out, channels]), bias);
   }
   const y = groups === 1 ? dense(x, weight, geometry) : grouped(x, weight, geometry);
-  return bias ? tf.add(y, bias) : y;
+  return bias ? addBias(y, bias) : y;
 }
 
 const isAll = (pair: readonly [number, number], value: number): boolean => pair[0] === value && pair[1] === value;
@@ -56,8 +57,23 @@ function grouped(x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
 
 const DEPTHWISE = 'DepthwiseConv2dNative';
 
+/** Sides of kernels that the native op knows. */
+const NATIVE_SIDES = [3, 5, 7];
+
+const nativeDepthwise = defineOp<'x' | 'weight'>({
+  name: 'NativeDepthwise',
+  forward: ({ x, weight }) => executeNative('VitlabDepthwise', [x, weight], 1, { flipped: { bool: false } }),
+  saves: ['x', 'weight'],
+  gradient: (dy, { x, weight }) => ({
+    x: () => executeNative('VitlabDepthwise', [dy, weight], 1, { flipped: { bool: true } })[0]!,
+    weight: () => executeNative('VitlabDepthwiseGradWeight', [dy, x], 1, { kernel: { int: weight.shape[2]! } })[0]!,
+  }),
+});
+
 function depthwise(x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
   const [out, , kh, kw] = weight.shape as Shape4;
+  const square = out === x.shape[3] && kh === kw && NATIVE_SIDES.includes(kh);
+  if (square && keepsSize(weight, geometry) && hasNativeOps()) return nativeDepthwise({ x, weight });
   const channels = x.shape[3]!;
   const perChannel = tf.reshape(weight, [channels, out / channels, kh, kw]);
   const filter = tf.transpose(perChannel, [2, 3, 0, 1]) as tf.Tensor4D;
@@ -70,16 +86,18 @@ function depthwise(x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
 
 const hasKernels = (...names: string[]): boolean => names.every((name) => tf.getKernel(name, tf.getBackend()));
 
-/** `same` pads like PyTorch only at stride 1 with odd kernels; everything else is padded here. */
+/** Whether the result is as large as the image: stride 1, odd kernels, zeros all around. */
+const keepsSize = ({ shape }: Tensor, { stride, padding }: ConvGeometry): boolean =>
+  isAll(stride, 1) && shape[2] === 2 * padding[0] + 1 && shape[3] === 2 * padding[1] + 1;
+
+/** `same` pads like PyTorch only where the size is kept; everything else is padded here. */
 function padded(
   x: Tensor,
   weight: Tensor,
-  { stride, padding }: ConvGeometry,
+  geometry: ConvGeometry,
 ): { image: tf.Tensor4D; pad: 'same' | 'valid' } {
-  const [, , kh, kw] = weight.shape as Shape4;
-  if (isAll(stride, 1) && kh === 2 * padding[0] + 1 && kw === 2 * padding[1] + 1) {
-    return { image: x as tf.Tensor4D, pad: 'same' };
-  }
+  if (keepsSize(weight, geometry)) return { image: x as tf.Tensor4D, pad: 'same' };
+  const { padding } = geometry;
   return { image: padImage(x, padding, padding) as tf.Tensor4D, pad: 'valid' };
 }
 
