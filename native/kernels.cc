@@ -139,6 +139,14 @@ void columnSum(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end) {
     over(0, dim, [&](int64_t i, int64_t n) { put(sum + i, get(sum + i, n) + get(x, row * dim + i, n), n); });
 }
 
+void transpose(const float* x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end) {
+  // square blocks, so that neither side jumps through the cache
+  for (int64_t i0 = 0; i0 < rows; i0 += 16)
+    for (int64_t j0 = begin; j0 < end; j0 += 16)
+      for (int64_t j = j0; j < std::min(end, j0 + 16); j++)
+        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) y[j * rows + i] = x[i * columns + j];
+}
+
 // Small matrix products: C `[m, n]` = or += A `[m, k]` B `[k, n]`. B and C have whole vectors in a row; A's entry (i, k)
 // is at a[i · ai + k · ak], so that it may be transposed.
 
@@ -359,7 +367,7 @@ void attentionGrad(const AttentionShape& s, Numbers dout, Numbers qkv, Numbers o
 extern const Kernels kKernels;
 const Kernels kKernels = {
     TEXT(VITLAB_ISA),     gelu,       geluGrad,         layerNorm, layerNormGradInput,
-    layerNormGradWeights, columnSum,  attentionScratch, attention, attentionGrad,
+    layerNormGradWeights, columnSum,  transpose,        attentionScratch, attention, attentionGrad,
     W,                    depthwiseScratch, depthwise, depthwiseGradWeight, adam, momentum,
 };
 

@@ -257,6 +257,29 @@ REGISTER_OP("VitlabColumnSum")
     });
 REGISTER_KERNEL_BUILDER(Name("VitlabColumnSum").Device(tensorflow::DEVICE_CPU), ColumnSumOp);
 
+class TransposeOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(0);
+    OP_REQUIRES(context, x.dims() == 2, absl::InvalidArgumentError("a matrix was expected"));
+    const int64_t rows = x.dim_size(0), columns = x.dim_size(1);
+    Tensor* y = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({columns, rows}), &y));
+    const float* in = floats(context, 0);
+    float* out = y->flat<float>().data();
+    inBlocks(context, columns, rowsInBlock(rows) + 15 & ~15,
+             [=](int64_t b, int64_t e) { kernels().transpose(in, rows, columns, out, b, e); });
+  }
+};
+REGISTER_OP("VitlabTranspose").Input("x: float").Output("y: float").SetShapeFn([](InferenceContext* c) {
+  ShapeHandle x;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &x));
+  c->set_output(0, c->Matrix(c->Dim(x, 1), c->Dim(x, 0)));
+  return absl::OkStatus();
+});
+REGISTER_KERNEL_BUILDER(Name("VitlabTranspose").Device(tensorflow::DEVICE_CPU), TransposeOp);
+
 /** The shape of maps `[batch, height, width, channels]` under a kernel of side `kernel`. */
 absl::Status mapShape(const Tensor& maps, int64_t kernel, MapShape* shape) {
   if (maps.dims() != 4) return absl::InvalidArgumentError("maps must be [batch, height, width, channels]");

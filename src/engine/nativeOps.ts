@@ -40,7 +40,10 @@ export function withPortableOps<T>(f: () => T): T {
 
 /** Attributes of an own op by name. */
 export type NativeAttributes = Readonly<
-  Record<string, { float: number } | { int: number } | { ints: readonly number[] } | { bool: boolean } | { type: 'float' }>
+  Record<
+    string,
+    { float: number } | { int: number } | { ints: readonly number[] } | { bool: boolean } | { type: 'float' }
+  >
 >;
 
 /** Attributes of an own op as the binding takes them. */

@@ -132,6 +132,50 @@ describe('own TensorFlow ops', () => {
     }
   });
 
+  it('turn products that the kernel is slow at, in replays', () => {
+    const [a, b, c] = [random([4, 6], 16), random([6, 3072], 17), random([4, 3072], 18)] as tf.Tensor2D[];
+    const results = (mode: 'replay' | 'eager') => {
+      const program = new Program({ mode }).define('products', ({ a, b, c }) => ({
+        plain: tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D),
+        transposed: tf.matMul(a as tf.Tensor2D, c as tf.Tensor2D, true),
+      }));
+      const made = program.run('products', { a: a!, b: b!, c: c! });
+      program.dispose();
+      return made;
+    };
+    const [replayed, eager] = [results('replay'), results('eager')];
+    for (const key of ['plain', 'transposed']) {
+      assert.deepEqual(replayed[key]!.shape, eager[key]!.shape);
+      assert.ok(tf.max(tf.abs(tf.sub(replayed[key]!, eager[key]!))).dataSync()[0]! < 1e-5);
+    }
+  });
+
+  it('keep what products read in bfloat16 between them, and nothing else', () => {
+    const [x, weight, bias] = [random([3, 5, 16], 19), random([8, 16], 20), random([8], 21)];
+    const [ones, zeros] = [tf.ones([16]), tf.zeros([16])];
+    const results = (precision: 'fp32' | 'bf16') => {
+      const program = new Program({ precision }).define('layers', ({ x, weight, bias, ones, zeros }) => {
+        const direction = tf.ones([3, 5, 16]);
+        const layers = (x: Tensor): Tensor =>
+          linear(gelu(linear(layerNorm(x, ones!, zeros!, 1e-6), weight!, bias!)), tf.transpose(weight!));
+        const { value, gradients } = valueAndGradients(
+          () => tf.sum(tf.mul(layers(x!), direction)),
+          [x!, weight!, bias!],
+        );
+        return { value, ...Object.fromEntries(gradients.map((gradient, i) => [`gradient${i}`, gradient])) };
+      });
+      const made = program.run('layers', { x, weight, bias, ones, zeros });
+      program.dispose();
+      return made;
+    };
+    const [half, full] = [results('bf16'), results('fp32')];
+    for (const [key, tensor] of Object.entries(full)) {
+      assert.equal(half[key]!.dtype, 'float32');
+      const difference = tf.norm(tf.sub(half[key]!, tensor)).dataSync()[0]! / tf.norm(tensor).dataSync()[0]!;
+      assert.ok(difference > 0 && difference < 0.02, `${key}: ${difference}`);
+    }
+  });
+
   it('refuse shapes that do not fit', () => {
     const none = tf.zeros([0]);
     const attributes = { heads: { int: 2 }, scale: { float: 1 } };

@@ -14,8 +14,13 @@ const PRODUCTS: Readonly<Record<string, readonly number[]>> = {
   Conv2DBackpropFilter: [0, 2],
 };
 
-/** Inputs that our own ops read in either type, and the result that they write in either, by the types' attributes. */
-const FLEXIBLE: Readonly<Record<string, { reads: Readonly<Record<number, string>>; writes?: string }>> = {
+/** Inputs that an op of ours reads in either type, and the result that it writes in either, by the types' attributes. */
+interface Flexible {
+  reads: Readonly<Record<number, string>>;
+  writes?: string;
+}
+
+const FLEXIBLE: Readonly<Record<string, Flexible>> = {
   VitlabGelu: { reads: { 0: 'Tx' }, writes: 'Ty' },
   VitlabGeluGrad: { reads: { 0: 'Tdy', 1: 'Tx' }, writes: 'Tdx' },
   VitlabLayerNorm: { reads: {}, writes: 'Ty' },
@@ -45,11 +50,9 @@ class Autocast {
   private readonly exact = new Set<string>();
   /** Tensors that are in bfloat16 alone. */
   private readonly halfOnly = new Set<string>();
-  private readonly nodes: ReadonlyMap<string, GraphNode>;
   private readonly readers = new Map<string, { node: GraphNode; input: number }[]>();
 
   constructor(nodes: readonly GraphNode[]) {
-    this.nodes = new Map(nodes.map((node) => [node.name, node]));
     for (const node of nodes) {
       node.inputs.forEach((source, input) => {
         const known = this.readers.get(source);
@@ -62,15 +65,18 @@ class Autocast {
 
   private rewrite(node: GraphNode): void {
     const isFloat = node.attributes['T']?.value === DataType.float;
+    const ofHalf = this.exact.has(node.inputs[0]!);
     const product = PRODUCTS[node.op];
-    if (product && isFloat) return this.inHalf(node, product);
-    if (node.op === 'BiasAdd' && isFloat && this.exact.has(node.inputs[0]!)) return this.inHalf(node, [0, 1]);
-    if (MOVES.has(node.op) && this.exact.has(node.inputs[0]!)) return this.move(node);
     const flexible = FLEXIBLE[node.op];
-    if (!flexible) {
-      this.rewritten.push(node);
-      return;
-    }
+    if (product && isFloat) this.inHalf(node, product);
+    else if (node.op === 'BiasAdd' && isFloat && ofHalf) this.inHalf(node, [0, 1]);
+    else if (MOVES.has(node.op) && ofHalf) this.move(node);
+    else if (flexible) this.flex(node, flexible);
+    else this.rewritten.push(node);
+  }
+
+  /** Our own op, reading and writing in bfloat16 where that loses nothing or is what its readers want. */
+  private flex(node: GraphNode, flexible: Flexible): void {
     const attributes = { ...node.attributes };
     const inputs = node.inputs.map((source, i) => {
       const type = flexible.reads[i];

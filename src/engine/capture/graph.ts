@@ -26,6 +26,8 @@ export interface GraphNode {
   op: string;
   inputs: string[];
   attributes: Record<string, AttributeValue>;
+  /** Of the first output, where the op was seen to run. */
+  shape?: readonly number[];
 }
 
 export const typeAttribute = (value: number): AttributeValue => ({ kind: 'type', value });

@@ -7,6 +7,7 @@ import { isTensorflow, tensorflow } from '../backend.js';
 import { type Tensor, tf } from '../tf.js';
 import { autocast } from './autocast.js';
 import { savedModelBytes } from './graph.js';
+import { fastProducts } from './products.js';
 import { Recorder, type Recording } from './recorder.js';
 import type { Tensors } from './recordingSession.js';
 
@@ -171,7 +172,7 @@ export class Program {
 
   private graphBytes(): Uint8Array {
     const { nodes } = this.recorder!;
-    return savedModelBytes(this.precision === 'bf16' ? autocast(nodes) : nodes);
+    return savedModelBytes(this.precision === 'bf16' ? autocast(nodes) : fastProducts(nodes));
   }
 
   /** Writes the graph, loads it as a session and sends all variables in. */

@@ -89,8 +89,9 @@ export class Recorder implements GrowingGraph {
     inputs: string[],
     attributes: Record<string, AttributeValue>,
     name = `n${this.nodes.length}`,
+    shape?: readonly number[],
   ): string {
-    this.nodes.push({ name, op, inputs, attributes });
+    this.nodes.push({ name, op, inputs, attributes, ...(shape && { shape }) });
     return name;
   }
 

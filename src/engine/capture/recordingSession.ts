@@ -32,7 +32,13 @@ export interface SessionVariable {
 /** The graph that a recording adds to. Each gives the name of a node or output. */
 export interface GrowingGraph {
   readonly nodes: readonly GraphNode[];
-  add(op: string, inputs: string[], attributes: Record<string, AttributeValue>, name?: string): string;
+  add(
+    op: string,
+    inputs: string[],
+    attributes: Record<string, AttributeValue>,
+    name?: string,
+    shape?: readonly number[],
+  ): string;
   constant(value: ConstantTensor): string;
   sessionVariable(variable: Variable): SessionVariable;
 }
@@ -155,7 +161,7 @@ export class RecordingSession {
         for (const [attribute, input] of Object.entries(INFERRED_TYPES[op] ?? {})) {
           named[attribute] ??= typeAttribute(this.types.get(inputs[input]!) ?? DataType.float);
         }
-        const node = this.shared(op, from, named);
+        const node = this.shared(op, from, named, handles[0]?.shape);
         handles.forEach((handle, i) => {
           sources.set(handle.id, `${node}:${i}`);
           this.types.set(handle.id, handle.dtype);
@@ -210,11 +216,16 @@ export class RecordingSession {
     return last ? [last.update] : [];
   }
 
-  private shared(op: string, from: string[], attributes: Record<string, AttributeValue>): string {
+  private shared(
+    op: string,
+    from: string[],
+    attributes: Record<string, AttributeValue>,
+    shape: readonly number[] | undefined,
+  ): string {
     const key = JSON.stringify([op, from, attributes]);
     const known = this.known.get(key);
     if (known) return known;
-    const node = this.recorder.add(op, from, attributes);
+    const node = this.recorder.add(op, from, attributes, undefined, shape);
     this.known.set(key, node);
     return node;
   }

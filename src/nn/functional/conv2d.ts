@@ -91,11 +91,7 @@ const keepsSize = ({ shape }: Tensor, { stride, padding }: ConvGeometry): boolea
   isAll(stride, 1) && shape[2] === 2 * padding[0] + 1 && shape[3] === 2 * padding[1] + 1;
 
 /** `same` pads like PyTorch only where the size is kept; everything else is padded here. */
-function padded(
-  x: Tensor,
-  weight: Tensor,
-  geometry: ConvGeometry,
-): { image: tf.Tensor4D; pad: 'same' | 'valid' } {
+function padded(x: Tensor, weight: Tensor, geometry: ConvGeometry): { image: tf.Tensor4D; pad: 'same' | 'valid' } {
   if (keepsSize(weight, geometry)) return { image: x as tf.Tensor4D, pad: 'same' };
   const { padding } = geometry;
   return { image: padImage(x, padding, padding) as tf.Tensor4D, pad: 'valid' };
