@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { describe, it } from 'node:test';
-import { exists, startCli, until } from '../recipes/support.js';
+import { startCli } from '../recipes/support.js';
+import { alive, until } from '../support/processes.js';
 
 /** The JupyterLab that a process has started. */
 function serverOf(pid: number): number | undefined {
@@ -46,10 +47,10 @@ describe('vitlab lab', () => {
       child.kill('SIGHUP');
       const { code, stderr } = await result;
       assert.deepEqual([code, stderr], [1, 'vitlab: JupyterLab was stopped before it answered.\n']);
-      await until(() => !exists(server!), 'the server has ended');
+      await until(() => !alive(server!), 'the server has ended');
     } finally {
       child.kill('SIGKILL');
-      if (server !== undefined && exists(server)) process.kill(server, 'SIGKILL');
+      if (server !== undefined && alive(server)) process.kill(server, 'SIGKILL');
     }
   });
 });

@@ -4,7 +4,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readRun } from '../../src/recipes/runFolder.js';
-import { cli, exists, notebookFolder, startCli, until } from '../recipes/support.js';
+import { cli, notebookFolder, startCli } from '../recipes/support.js';
+import { alive, until } from '../support/processes.js';
 
 interface Executed {
   cells: { source: string[]; outputs?: { output_type: string; name?: string; text?: string[]; ename?: string }[] }[];
@@ -61,7 +62,7 @@ describe('vitlab run', () => {
     assert.ok(provenance.peakMemoryBytes! > 50e6 && provenance.seconds! > 0);
     assert.equal(provenance.versions['node'], process.version.slice(1));
     assert.deepEqual(records!.items, [{ kind: 'figure', name: 'bars', alt: 'One bar' }]);
-    assert.equal(exists(provenance.kernelPid!), false);
+    assert.equal(alive(provenance.kernelPid!), false);
     assert.match(readFileSync(path.join(dir, 'report.html'), 'utf8'), /<h1>Good<\/h1>[\s\S]*✓ finished/);
     const xml = readFileSync(junit, 'utf8');
     assert.match(xml, /tests="6" failures="0"/);
@@ -193,7 +194,7 @@ describe('vitlab run', () => {
     const { code, stdout } = await running.result;
     assert.equal(code, 130, stdout);
     const first = readRun(dir).provenance;
-    assert.deepEqual([first.status, first.exitCode, exists(first.kernelPid!)], ['interrupted', 130, false]);
+    assert.deepEqual([first.status, first.exitCode, alive(first.kernelPid!)], ['interrupted', 130, false]);
     assert.match(textOf(dir)[2]!, /resume 0 from 0\nwaiting\n/);
     assert.ok(existsSync(path.join(dir, 'report.html')));
 
@@ -229,9 +230,9 @@ describe('vitlab run', () => {
       assert.equal(existsSync(path.join(dir, 'report.html')), false);
       const pid = provenance.kernelPid!;
       try {
-        await until(() => !exists(pid), `kernel ${pid} ends after its runner`, 30_000);
+        await until(() => !alive(pid), `kernel ${pid} ends after its runner`, 30_000);
       } finally {
-        if (exists(pid)) process.kill(pid, 'SIGKILL');
+        if (alive(pid)) process.kill(pid, 'SIGKILL');
       }
     }
   });

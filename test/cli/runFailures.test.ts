@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readProvenance } from '../../src/recipes/runFolder.js';
-import { type CellSpec, cli, notebookFolder, startCli, until } from '../recipes/support.js';
+import { type CellSpec, cli, notebookFolder, startCli } from '../recipes/support.js';
+import { until } from '../support/processes.js';
 
 const FOREVER = "console.log('begun'); await new Promise(() => {});";
 const HERE = 'process.env.VITLAB_RUN_DIR';

@@ -4,7 +4,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { readProvenance, readRun } from '../../src/recipes/runFolder.js';
-import { type CellSpec, cli, notebookFolder, startCli, until } from '../recipes/support.js';
+import { type CellSpec, cli, notebookFolder, startCli } from '../recipes/support.js';
+import { until } from '../support/processes.js';
 
 /** Two trainings of a tiny model, each with a state file, slow enough to be hit. */
 const RECIPE: readonly CellSpec[] = [

@@ -2,7 +2,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { exists, ROOT, type Running, startCli, temporaryFolder, until } from '../recipes/support.js';
+import { ROOT, type Running, startCli, temporaryFolder } from '../recipes/support.js';
+import { alive, until } from '../support/processes.js';
 
 const START_MS = 120_000;
 /** Long enough for a first compile of all of `src` on a machine that is busy with other things. */
@@ -178,9 +179,9 @@ export function activate(page: Page, index: number): Promise<void> {
 async function stopServer({ child, result }: Running): Promise<void> {
   const pids = child.pid === undefined ? [] : [child.pid, ...childrenOf(child.pid)];
   child.kill('SIGINT');
-  const gone = () => pids.every((pid) => !exists(pid));
+  const gone = () => pids.every((pid) => !alive(pid));
   await until(gone, 'JupyterLab ends', STOP_MS).catch(() => {
-    for (const pid of pids) if (exists(pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of pids) if (alive(pid)) process.kill(pid, 'SIGKILL');
   });
   await result;
 }

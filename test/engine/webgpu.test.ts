@@ -9,7 +9,7 @@ import { classAttention, VisionTransformer } from '../../src/models/index.js';
 import { fit, type ProgressView } from '../../src/train/index.js';
 import { saveTuned, tune } from '../../src/tuning/index.js';
 import { tempDir } from '../support/tempDir.js';
-import { quadrants } from '../support/toy.js';
+import { quadrants, toyViT } from '../support/toy.js';
 
 const SILENT: ProgressView = { show: () => {}, finish: () => {} };
 
@@ -52,15 +52,7 @@ describe('webgpu', () => {
   });
 
   it('trains, and leaves a state and a file of what was tuned', async () => {
-    const model = new VisionTransformer({
-      imgSize: 8,
-      patchSize: 4,
-      embedDim: 16,
-      depth: 1,
-      numHeads: 2,
-      numClasses: 4,
-      projDropRate: 0.1,
-    }).initialize(0);
+    const model = toyViT();
     const tuning = tune(model, 'adaptformer', { bottleneck: 4 }, { seed: 1 });
     const valuesOf = async (name: string) => [...(await model.stateDict()[name]!.data())];
     const [frozen, trained] = ['blocks.0.attn.qkv.weight', 'blocks.0.down_proj.weight'];

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Kernel, KernelTimeoutError } from '../../src/kernel/index.js';
-import { sleep, stream } from './support.js';
+import { sleep } from '../support/processes.js';
+import { stream } from './support.js';
 
 describe('an interrupt', () => {
   let kernel: Kernel;

@@ -5,8 +5,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { alive, until } from '../support/processes.js';
 import { tempDir } from '../support/tempDir.js';
-import { alive, ROOT, until } from './support.js';
+import { ROOT } from './support.js';
 
 type Cell = { execution_count: number | null; outputs: { output_type: string; text?: string; ename?: string }[] };
 type Executed = { error: { ename: string; evalue: string; traceback: string } | null; cells: Cell[] };

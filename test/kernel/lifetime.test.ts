@@ -4,8 +4,9 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { Kernel, KernelDiedError, KernelError } from '../../src/kernel/index.js';
+import { alive, sleep, until } from '../support/processes.js';
 import { tempDir } from '../support/tempDir.js';
-import { alive, ROOT, sleep, stream, until, withKernel } from './support.js';
+import { ROOT, stream, withKernel } from './support.js';
 
 describe('a kernel', () => {
   const place = tempDir();

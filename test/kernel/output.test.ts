@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Kernel, KernelDiedError, kernelDisplay } from '../../src/kernel/index.js';
-import { stream, until, withKernel } from './support.js';
+import { until } from '../support/processes.js';
+import { stream, withKernel } from './support.js';
 
 const DISPLAY = "import { kernelDisplay } from './src/kernel/display.js';\nconst show = kernelDisplay()!;";
 

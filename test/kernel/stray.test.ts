@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Kernel } from '../../src/kernel/index.js';
-import { stream, until } from './support.js';
+import { until } from '../support/processes.js';
+import { stream } from './support.js';
 
 describe('an error that escapes', () => {
   let kernel: Kernel;

@@ -43,21 +43,3 @@ export function stream(result: ExecuteResult, name: 'stdout' | 'stderr' = 'stdou
     .map((output) => (output.output_type === 'stream' && output.name === name ? output.text : ''))
     .join('');
 }
-
-export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-/** Waits until `condition` holds; throws after `ms`. */
-export async function until(condition: () => boolean, what: string, ms = 20_000): Promise<void> {
-  for (const end = Date.now() + ms; !condition(); await sleep(20)) {
-    if (Date.now() > end) throw new Error(`Not seen within ${ms / 1000} s: ${what}`);
-  }
-}
-
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

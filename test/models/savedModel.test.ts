@@ -17,26 +17,16 @@ import { tempDir } from '../support/tempDir.js';
 const place = tempDir();
 const python = process.env['VITLAB_TEST_TENSORFLOW_PYTHON'];
 
+const SMALL_SWIN = { imgSize: [32, 28], embedDim: 16, depths: [2, 2], numHeads: [2, 2], windowSize: 3 };
+
 /** Small relatives of models of each family. */
 const MODELS: Record<string, Record<string, unknown>> = {
   vit_nano_patch4_32: { depth: 2 },
   vit_mini_patch4_32: { depth: 1, globalPool: 'avg', initValues: 0.1, classToken: false, imgSize: [16, 24] },
   moco_vit_conv_small: { imgSize: [32, 48], embedDim: 32, depth: 1, numHeads: 4, numClasses: 10 },
   swin_nano_patch2_window4_32: { imgSize: [22, 26] },
-  swin_tiny_patch4_window7_original: {
-    imgSize: [32, 28],
-    embedDim: 16,
-    depths: [2, 2],
-    numHeads: [2, 2],
-    windowSize: 3,
-  },
-  swin_tiny_patch4_window7_torchvision: {
-    imgSize: [32, 28],
-    embedDim: 16,
-    depths: [2, 2],
-    numHeads: [2, 2],
-    windowSize: 3,
-  },
+  swin_tiny_patch4_window7_original: SMALL_SWIN,
+  swin_tiny_patch4_window7_torchvision: SMALL_SWIN,
 };
 
 before(() => startEngine());

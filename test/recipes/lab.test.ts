@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { DataFrame } from 'danfojs-node';
 import { ENV, openLab } from '../../src/recipes/lab.js';
 import { readRecorded, readRun } from '../../src/recipes/runFolder.js';
-import { exists, ROOT, temporaryFolder } from './support.js';
+import { alive } from '../support/processes.js';
+import { ROOT, temporaryFolder } from './support.js';
 
 interface Shown {
   readonly bundle: Record<string, unknown>;
@@ -182,7 +183,7 @@ describe('lab by hand', () => {
       const { provenance, metrics } = readRun(lab.runDir);
       assert.deepEqual(metrics, { x: 1 });
       assert.deepEqual([provenance.status, provenance.seed, provenance.profile], ['interactive', 7, 'standard']);
-      assert.ok(exists(provenance.kernelPid!));
+      assert.ok(alive(provenance.kernelPid!));
       const other = openLab({ name: 'lab-test' });
       assert.notEqual(other.runDir, lab.runDir);
     } finally {

@@ -106,21 +106,3 @@ export function cli(
 ): Promise<CommandResult> {
   return startCli(args, options).result;
 }
-
-/** Waits until `check` holds. @throws where it does not within `ms`. */
-export async function until(check: () => boolean, what: string, ms = 60_000): Promise<void> {
-  for (const end = Date.now() + ms; !check(); ) {
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** True while a process of this id exists. */
-export function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

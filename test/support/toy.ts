@@ -1,4 +1,6 @@
-// A small, fast classification problem for tests: the class is the quadrant that is bright in each 4 × 4 patch.
+// A small, fast classification problem for tests: the class is the quadrant that is bright in each 4 × 4 patch. And a
+// model that learns it.
+import { VisionTransformer, type ViTConfig } from '../../src/models/index.js';
 import { Rng } from '../../src/random/index.js';
 import type { BatchSource, LabelledBatch } from '../../src/train/index.js';
 
@@ -34,3 +36,10 @@ export function quadrants({
     },
   };
 }
+
+/** A ViT for it, with initial values. */
+export const toyViT = (settings: Partial<ViTConfig> = {}): VisionTransformer =>
+  new VisionTransformer({
+    ...{ imgSize: 8, patchSize: 4, embedDim: 16, depth: 1, numHeads: 2, numClasses: 4, projDropRate: 0.1 },
+    ...settings,
+  }).initialize(0);

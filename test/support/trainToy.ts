@@ -3,22 +3,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { writeSafetensors } from '../../src/checkpoint/index.js';
 import { startEngine } from '../../src/engine/index.js';
-import { VisionTransformer } from '../../src/models/index.js';
 import { fit } from '../../src/train/index.js';
-import { quadrants } from './toy.js';
+import { quadrants, toyViT } from './toy.js';
 
 async function main(dir: string): Promise<void> {
   fs.mkdirSync(dir, { recursive: true });
   await startEngine('tensorflow');
-  const model = new VisionTransformer({
-    imgSize: 8,
-    patchSize: 4,
-    embedDim: 16,
-    depth: 1,
-    numHeads: 2,
-    numClasses: 4,
-    projDropRate: 0.1,
-  }).initialize(0);
+  const model = toyViT();
   await fit({
     model,
     train: quadrants({ batches: 20 }),

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { startEngine, tf } from '../../src/engine/index.js';
 import { TrainingError, UsageError } from '../../src/errors.js';
-import { VisionTransformer } from '../../src/models/index.js';
+import type { VisionTransformer } from '../../src/models/index.js';
 import {
   type BatchSource,
   ConfusionMatrix,
@@ -17,21 +17,12 @@ import {
   predict,
   readPosition,
 } from '../../src/train/index.js';
-import { quadrants } from '../support/toy.js';
+import { quadrants, toyViT } from '../support/toy.js';
 
 before(() => startEngine('tensorflow'));
 
 const silent = { show: () => {}, finish: () => {} };
-const smallViT = (): VisionTransformer =>
-  new VisionTransformer({
-    imgSize: 8,
-    patchSize: 4,
-    embedDim: 16,
-    depth: 2,
-    numHeads: 2,
-    numClasses: 4,
-    projDropRate: 0.1,
-  }).initialize(0);
+const smallViT = (): VisionTransformer => toyViT({ depth: 2 });
 
 const options = (overrides: Partial<FitOptions> = {}): FitOptions => ({
   model: smallViT(),
