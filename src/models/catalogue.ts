@@ -121,6 +121,11 @@ const VITS: [name: string, defaults: Partial<ViTConfig>, provenance: string, par
     { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2 },
     'a very small ViT for 32 × 32 images',
   ],
+  [
+    'vit_nano_patch8_32',
+    { imgSize: 32, patchSize: 8, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2 },
+    'the same with a quarter of the patches',
+  ],
 ];
 
 const CHEN = 'Chen et al. 2021 (arXiv:2104.02057), facebookresearch/moco-v3';
