@@ -9,12 +9,10 @@ import { trainSteps } from '../support/trainSteps.js';
 
 before(() => startEngine('tensorflow'));
 
-// Adam divides a gradient by its own size: one that is rounding error among others a million times as large makes whole
-// steps, and its last bits differ between the modes
-const OPTIMIZERS: [OptimizerConfig, number][] = [
-  [{ name: 'sgd', momentum: 0.9 }, 1e-6],
-  [{ name: 'adamw', weightDecay: 0.05 }, 2e-6],
-];
+const SGD: OptimizerConfig = { name: 'sgd', momentum: 0.9 };
+// Adam divides a gradient by its own size: with the usual epsilon of 1e-8 one that happens to be hardly more than rounding
+// error, whose last bits differ between the modes, makes whole steps
+const ADAMW: OptimizerConfig = { name: 'adamw', weightDecay: 0.05, epsilon: 1e-4 };
 
 /** The same steps in a process of their own. */
 function inProcess(engine: string, steps: number): { losses: number[]; digest: string } {
@@ -26,13 +24,13 @@ function inProcess(engine: string, steps: number): { losses: number[]; digest: s
 }
 
 describe('20 training steps of a small ViT with dropout', () => {
-  for (const [optimizer, tolerance] of OPTIMIZERS) {
+  for (const optimizer of [SGD, ADAMW]) {
     it(`are the same replayed and eager, ${optimizer.name}`, () => {
       const eager = trainSteps({ optimizer, mode: 'eager', steps: 20 });
       const replay = trainSteps({ optimizer, mode: 'replay', steps: 20 });
       const largest = Math.max(...eager.weights.map(Math.abs));
       const error = Math.max(...eager.weights.map((value, i) => Math.abs(value - replay.weights[i]!)));
-      assert.ok(error <= tolerance * largest, `${error} against the largest weight ${largest}`);
+      assert.ok(error <= 1e-6 * largest, `${error} against the largest weight ${largest}`);
       assert.ok(eager.losses.at(-1)! < eager.losses[0]!, 'the loss falls');
       assert.equal(new Set(eager.losses).size, 20, 'every step has its own dropout');
     });
@@ -54,10 +52,9 @@ describe('20 training steps of a small ViT with dropout', () => {
   }
 
   it('compute matrix products in bfloat16 when asked, and stay close', () => {
-    const optimizer = OPTIMIZERS[0]![0];
     const [exact, cast] = [
-      trainSteps({ optimizer, mode: 'replay', steps: 20 }),
-      trainSteps({ optimizer, mode: 'replay', precision: 'bf16', steps: 20 }),
+      trainSteps({ optimizer: SGD, mode: 'replay', steps: 20 }),
+      trainSteps({ optimizer: SGD, mode: 'replay', precision: 'bf16', steps: 20 }),
     ];
     assert.notDeepEqual(cast.losses, exact.losses);
     cast.losses.forEach((loss, i) => {
@@ -70,7 +67,7 @@ describe('a frozen backbone', () => {
   it('costs no gradient work below the lowest trainable parameter', () => {
     const products = (trains: (name: string) => boolean): number => {
       const program = new Program();
-      trainSteps({ optimizer: OPTIMIZERS[0]![0], mode: 'replay', steps: 1, trains, program });
+      trainSteps({ optimizer: SGD, mode: 'replay', steps: 1, trains, program });
       const count = program.operations().filter((op) => op === 'MatMul' || op === 'BatchMatMulV2').length;
       program.dispose();
       return count;
