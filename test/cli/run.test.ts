@@ -52,7 +52,7 @@ describe('vitlab run', () => {
     ];
     const { code, stdout, stderr } = await cli(args, { cwd: place() });
     assert.deepEqual([code, stderr], [0, ''], stdout);
-    assert.match(stdout, /good: finished, 5 cells in .*1 of 1 expected metrics in range/);
+    assert.match(stdout, /good: finished, 5 cells in .*1 of 1 expected metric in range/);
     assert.equal(textOf(dir)[4], '5 b=c quick\n');
     const { provenance, metrics, records } = readRun(dir);
     assert.deepEqual(metrics, { accuracy: 0.5 });
