@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import sharp from 'sharp';
 import { type Measurement, measure } from '../../bench/measure.js';
 import { type DataRow, MATMULS, type Row, SUITES } from '../../bench/rows.js';
@@ -12,10 +12,11 @@ import { matches } from './glob.js';
 
 interface Flags {
   readonly suite: keyof typeof SUITES | 'all';
-  readonly only?: string;
+  readonly only?: readonly string[];
   readonly torch?: string;
   readonly compile: boolean;
   readonly quick?: boolean;
+  readonly rounds?: number;
   readonly out?: string;
 }
 
@@ -26,21 +27,30 @@ export function benchCommand(): Command {
   return new Command('bench')
     .description('measure this build against PyTorch on this machine, interleaved')
     .addOption(new Option('--suite <name>', 'what to measure').choices([...Object.keys(SUITES), 'all']).default('all'))
-    .option('--only <glob>', 'rows whose names match, such as "*Swin-T*fp32"')
+    .option('--only <glob...>', 'rows whose names match one of these, such as "*Swin-T*fp32"')
     .option('--torch <python>', 'a Python with torch, torchvision and timm (npm run bench:peers makes one)')
     .option('--no-compile', 'leave torch.compile out')
     .option('--quick', 'fewer rows and rounds')
+    .option('--rounds <n>', 'rounds of each side in a row', parseRounds)
     .option('--out <file>', 'also write the rows and the machine to this JSON file')
     .action(run);
 }
 
-async function run({ suite, only, torch, compile, quick = false, out }: Flags): Promise<void> {
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (!Number.isInteger(rounds) || rounds < 1) {
+    throw new InvalidArgumentError('It is a whole number from 1 on.');
+  }
+  return rounds;
+}
+
+async function run({ suite, only, torch, compile, quick = false, rounds, out }: Flags): Promise<void> {
   const rows = chosen(suite, quick, only);
   const load = os.loadavg()[0]!;
   if (load > 0.5)
     console.error(`The load of this machine is ${load.toFixed(1)}: figures of a busy machine say little.`);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vitlab-bench-'));
-  const options = { rounds: quick ? ROUNDS.quick : ROUNDS.full, compile, folder, ...(torch && { torch }) };
+  const options = { rounds: rounds ?? (quick ? ROUNDS.quick : ROUNDS.full), compile, folder, ...(torch && { torch }) };
   const measured: Measurement[] = [];
   try {
     const peaks = new Map<string, number>();
@@ -64,11 +74,13 @@ async function run({ suite, only, torch, compile, quick = false, out }: Flags): 
   if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
 }
 
-function chosen(suite: Flags['suite'], quick: boolean, only: string | undefined): Row[] {
+function chosen(suite: Flags['suite'], quick: boolean, only: Flags['only']): Row[] {
   const suites = suite === 'all' ? Object.values(SUITES) : [SUITES[suite]];
-  const rows = suites.flat().filter((row) => (!quick || row.quick) && (only === undefined || matches(only, row.name)));
+  const rows = suites
+    .flat()
+    .filter((row) => (!quick || row.quick) && (!only || only.some((glob) => matches(glob, row.name))));
   if (rows.length === 0) {
-    throw new UsageError(`No row${quick ? ' of the quick ones' : ''} of ${suite} matches ${only}.`);
+    throw new UsageError(`No row${quick ? ' of the quick ones' : ''} of ${suite} matches ${only?.join(', ')}.`);
   }
   return rows;
 }

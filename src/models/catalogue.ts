@@ -121,11 +121,6 @@ const VITS: [name: string, defaults: Partial<ViTConfig>, provenance: string, par
     { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2 },
     'a very small ViT for 32 × 32 images',
   ],
-  [
-    'vit_nano_patch8_32',
-    { imgSize: 32, patchSize: 8, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2 },
-    'the same with a quarter of the patches',
-  ],
 ];
 
 const CHEN = 'Chen et al. 2021 (arXiv:2104.02057), facebookresearch/moco-v3';
@@ -138,6 +133,11 @@ const MOCOS: [name: string, defaults: Partial<MocoViTConfig>, provenance: string
     'moco_vit_nano_patch4_32',
     { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 64, depth: 4, numHeads: 4 },
     'a very small ViT in the manner of MoCo v3 for 32 × 32 images',
+  ],
+  [
+    'moco_vit_nano_patch8_32',
+    { imgSize: 32, patchSize: 8, numClasses: 10, embedDim: 64, depth: 4, numHeads: 4 },
+    'the same with a quarter of the patches',
   ],
 ];
 
