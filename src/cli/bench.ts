@@ -98,6 +98,10 @@ async function makeImages(row: DataRow, folder: string): Promise<void> {
   }
 }
 
+/** An argument as a shell takes it. */
+const quoted = (argument: string): string =>
+  /^[\w./=:-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+
 function writeReport(out: string, report: object): void {
   const [cpu] = os.cpus();
   const machine = {
@@ -109,6 +113,6 @@ function writeReport(out: string, report: object): void {
   fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
   fs.writeFileSync(
     out,
-    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2)].join(' '), machine, ...report }, null, 1)}\n`,
+    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2).map(quoted)].join(' '), machine, ...report }, null, 1)}\n`,
   );
 }

@@ -45,7 +45,7 @@ export function curvesFigure(curves: readonly Curve[], options: FigureOptions = 
     return [bandOf(name, x, y, Array.from(curve.spread), color), line];
   });
   const values = data.flatMap((trace) => (trace as { y: (number | null)[] }).y);
-  const layout = frame(options, [], values);
+  const layout = frame(options, options.x?.log ? curves.flatMap(({ x }) => Array.from(x)) : [], values);
   return {
     data,
     layout: {

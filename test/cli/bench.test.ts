@@ -18,7 +18,7 @@ describe('vitlab bench', () => {
         .map((line) => JSON.parse(line));
       const report = JSON.parse(readFileSync(out, 'utf8'));
       assert.deepEqual(report.rows, lines);
-      assert.match(report.command, /^npx vitlab bench --only infer ViT 192/);
+      assert.match(report.command, /^npx vitlab bench --only 'infer ViT 192\*fp32' --rounds 1 /);
       assert.ok(report.machine.cores > 0);
       const [product, row] = lines;
       assert.equal(product.name, 'matmul 2048, fp32');
