@@ -126,7 +126,7 @@ describe('damaged CIFAR files', () => {
     await rejects(folder, /label of 10 or more/);
     const names = path.join(folder, 'batches.meta.txt');
     writeFileSync(names, 'airplane\n');
-    await assert.rejects(readCifar('cifar10', folder, 'test'), /names 1 classes, expected 10/);
+    await assert.rejects(readCifar('cifar10', folder, 'test'), /names 1 class, expected 10/);
   });
 
   it('that are another data set', async () => {

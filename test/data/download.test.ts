@@ -114,7 +114,7 @@ describe('downloads', () => {
     queue = [cutAfter(60_000)];
     await assert.rejects(
       download(url, target, { ...quick, attempts: 1, md5 }),
-      /failed 1 times.*run the same command again/,
+      /failed 1 time,.*run the same command again/,
     );
     assert.ok(existsSync(`${target}.part`) && !existsSync(target));
     queue = [whole];
