@@ -75,7 +75,7 @@ describe('Mona', () => {
   it('refuses tokens that are not those of its map', () => {
     const inside = { inner: 8 };
     const sequence = new Mona(5, { ...inside, layout: () => layout }).initialize(1);
-    assert.throws(() => sequence.forward(random([2, 6, 5])), /1 tokens and a map of 3 × 2: \[B, 7, C\], got \[2,6,8\]/);
+    assert.throws(() => sequence.forward(random([2, 6, 5])), /1 token and a map of 3 × 2: \[B, 7, C\], got \[2,6,8\]/);
     assert.throws(() => new Mona(5, inside).initialize(1).forward(random([2, 7, 5])), ShapeError);
   });
 
