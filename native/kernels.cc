@@ -139,12 +139,17 @@ void columnSum(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end) {
     over(0, dim, [&](int64_t i, int64_t n) { put(sum + i, get(sum + i, n) + get(x, row * dim + i, n), n); });
 }
 
-void transpose(const float* x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end) {
-  // square blocks, so that neither side jumps through the cache
+/** Rows `[begin, end)` of the transpose of `rows` rows, in square blocks, so that neither side jumps through the cache. */
+void transposeBlocks(Numbers from, int64_t stride, int64_t rows, int64_t begin, int64_t end, float* to,
+                     int64_t toStride) {
   for (int64_t i0 = 0; i0 < rows; i0 += 16)
     for (int64_t j0 = begin; j0 < end; j0 += 16)
       for (int64_t j = j0; j < std::min(end, j0 + 16); j++)
-        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) y[j * rows + i] = x[i * columns + j];
+        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) to[j * toStride + i] = at(from, i * stride + j);
+}
+
+void transpose(Numbers x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end) {
+  transposeBlocks(x, columns, rows, begin, end, y, rows);
 }
 
 // Small matrix products: C `[m, n]` = or += A `[m, k]` B `[k, n]`. B and C have whole vectors in a row; A's entry (i, k)
@@ -225,11 +230,7 @@ void pack(Numbers from, int64_t stride, int64_t rows, int64_t size, float factor
 void packTransposed(Numbers from, int64_t stride, int64_t rows, int64_t size, float* to) {
   const int64_t width = whole(rows);
   for (int64_t j = 0; j < size; j++) std::fill(to + j * width + rows, to + (j + 1) * width, 0.0f);
-  // square blocks, so that neither side jumps through the cache
-  for (int64_t i0 = 0; i0 < rows; i0 += 16)
-    for (int64_t j0 = 0; j0 < size; j0 += 16)
-      for (int64_t j = j0; j < std::min(size, j0 + 16); j++)
-        for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) to[j * width + i] = at(from, i * stride + j);
+  transposeBlocks(from, stride, rows, 0, size, to, width);
 }
 
 void unpack(const float* from, int64_t rows, int64_t size, Numbers to, int64_t stride) {

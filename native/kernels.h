@@ -56,7 +56,7 @@ struct Kernels {
   /** sum[column] = Σ x over rows `[begin, end)`. */
   void (*columnSum)(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end);
   /** Rows `[begin, end)` of y `[columns, rows]`, the transpose of x `[rows, columns]`. */
-  void (*transpose)(const float* x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end);
+  void (*transpose)(Numbers x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end);
   /** Floats of scratch that a call of `attention` or `attentionGrad` needs. */
   int64_t (*attentionScratch)(const AttentionShape& shape, bool gradient);
   /** One head of one sequence: qkv `[batch, tokens, 3, heads, size]` → out `[batch, tokens, heads, size]`, and the

@@ -266,9 +266,10 @@ class TransposeOp : public OpKernel {
     const int64_t rows = x.dim_size(0), columns = x.dim_size(1);
     Tensor* y = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({columns, rows}), &y));
-    const float* in = floats(context, 0);
+    const Numbers in = numbers(context, 0);
     float* out = y->flat<float>().data();
-    inBlocks(context, columns, rowsInBlock(rows) + 15 & ~15,
+    const int64_t each = (rowsInBlock(rows) + 15) / 16 * 16;  // whole blocks of the kernel
+    inBlocks(context, columns, each,
              [=](int64_t b, int64_t e) { kernels().transpose(in, rows, columns, out, b, e); });
   }
 };
@@ -344,21 +345,17 @@ class DepthwiseGradWeightOp : public OpKernel {
                    context->allocate_output(0, TensorShape({shape.channels, 1, kernel_, kernel_}), &dweight));
     const float *dy = floats(context, 0), *maps = floats(context, 1);
     const int64_t vectors = vectorsOf(shape), size = dweight->NumElements();
-    // parts of the batch sum for themselves, then the parts are added in order
-    const int64_t each = std::max<int64_t>(1, (shape.batch + kParts - 1) / kParts);
-    const int64_t parts = (shape.batch + each - 1) / each;
-    std::vector<float> sums(parts * size);
-    inBlocks(context, parts * vectors, 1, [&](int64_t unit, int64_t) {
-      thread_local std::vector<float> scratch;
-      scratch.resize(kernels().depthwiseScratch(shape));
-      const int64_t part = unit / vectors, begin = part * each;
-      kernels().depthwiseGradWeight(shape, dy, maps, &sums[part * size], begin, std::min(shape.batch, begin + each),
-                                    unit % vectors * kernels().vector, scratch.data());
-    });
-    float* out = dweight->flat<float>().data();
-    std::fill(out, out + size, 0.0f);
-    for (int64_t part = 0; part < parts; part++)
-      for (int64_t i = 0; i < size; i++) out[i] += sums[part * size + i];
+    std::vector<float> parts(kParts * size);
+    inParts(
+        context, shape.batch,
+        [&](int64_t part, int64_t b, int64_t e) {
+          thread_local std::vector<float> scratch;
+          scratch.resize(kernels().depthwiseScratch(shape));
+          for (int64_t vector = 0; vector < vectors; vector++)
+            kernels().depthwiseGradWeight(shape, dy, maps, &parts[part * size], b, e, vector * kernels().vector,
+                                          scratch.data());
+        },
+        {dweight->flat<float>().data()}, {parts.data()}, size);
   }
 
  private:
