@@ -41,11 +41,15 @@ export interface Binding {
   runSavedModel(id: number, inputs: number[], inputNames: string, outputNames: string): TensorHandle[];
 }
 
-interface TensorRecord {
+/** What the backend keeps of a tensor; clones and the variables they were assigned to share it. */
+export interface TensorRecord {
   shape: number[];
   dtype: number;
+  /** Values that wait in JavaScript until an op needs them. */
   values: HostValues | null;
+  /** Of the native tensor. */
   id: number;
+  refCount: number;
 }
 
 /** tfjs-node's backend: executes TensorFlow ops by name. */
@@ -88,4 +92,9 @@ export function tensorflow(): TensorflowBackend {
 /** Runs a TensorFlow op with one output by name. Not differentiable by itself. */
 export function executeOp(name: string, attributes: OpAttribute[], inputs: tf.TensorInfo[]): Tensor {
   return tensorflow().executeSingleOutput(name, attributes, inputs);
+}
+
+/** Hands values that wait in JavaScript to TensorFlow now and not when an op needs them, so that they are not held twice. */
+export function handOver(tensor: Tensor): void {
+  if (isTensorflow()) tensorflow().getInputTensorIds([tensor]);
 }

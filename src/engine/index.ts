@@ -1,5 +1,5 @@
 // Which device computes; capture and replay; tensors of random numbers; memory.
-export { executeOp, isTensorflow, type OpAttribute } from './backend.js';
+export { executeOp, handOver, isTensorflow, type OpAttribute } from './backend.js';
 export { type InPlaceUpdate, updateInPlace } from './capture/inPlace.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
 export type { Tensors } from './capture/recordingSession.js';

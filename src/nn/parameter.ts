@@ -1,6 +1,6 @@
 // A named, trainable tensor and its fixed twin, the buffer. Both are declared with a shape and an initialiser and hold
 // no memory until they are initialised or loaded.
-import { type Tensor, tf, type Variable } from '../engine/index.js';
+import { handOver, type Tensor, tf, type Variable } from '../engine/index.js';
 import { ShapeError, VitlabError } from '../errors.js';
 import type { Rng } from '../random/index.js';
 import type { Initializer } from './init.js';
@@ -46,6 +46,7 @@ abstract class Stored {
     if (this.held) this.held.assign(value);
     else this.held = tf.variable(value);
     value.dispose();
+    handOver(this.held);
   }
 
   dispose(): void {

@@ -59,7 +59,6 @@ async function runTraining(parityCase: ParityCase, check: Checker, make: (mode: 
       });
       losses.push((await loss.data())[0]!);
     }
-    program.pull();
     program.dispose();
     check.close('loss', losses);
     const expected = parityCase.tensors('expected');

@@ -194,8 +194,6 @@ class Pretraining implements Training<ViewPair> {
   private async judge(watch: InterruptWatch): Promise<number | undefined> {
     const { monitor } = this.options;
     if (!monitor) return undefined;
-    this.program.pull();
-    this.judging.push();
     const memory = await runFeatures(this.judging, monitor.memory, watch);
     return knnAccuracy(memory, await runFeatures(this.judging, monitor.queries, watch), monitor);
   }

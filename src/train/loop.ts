@@ -9,7 +9,7 @@ import { LiveCurves } from './liveCurves.js';
 import { breathe } from './pass.js';
 import { createProgress, type ProgressView } from './progress.js';
 import { createSchedule, type Schedule } from './scheduleRegistry.js';
-import { type EpochRecord, loadState, type Position, pullState, readCurves, START, saveState } from './state.js';
+import { type EpochRecord, loadState, type Position, readableState, readCurves, START, saveState } from './state.js';
 import type { Training, TrainingResult } from './training.js';
 
 /**
@@ -73,7 +73,7 @@ class Loop<Batch> {
       await this.save();
       this.report(record);
     }
-    await this.pull();
+    await this.readable();
     const { position, resumed, curves, learningRate } = this;
     const { history, step: steps } = position;
     return { history, steps, resumed, stepMs: median(this.stepTimes), curves, learningRate };
@@ -190,19 +190,19 @@ class Loop<Batch> {
   private async save(): Promise<void> {
     const { optimizer, options } = this.training;
     if (!options.checkpoint) return;
-    await this.pull();
+    await this.readable();
     if (this.stepTimes.length > 0) this.position.stepMs = this.stepMs();
     saveState(options.checkpoint, options.model, optimizer, this.position, this.curves);
     this.lastSaved = performance.now();
   }
 
-  private pull(): Promise<void> {
-    const { program, optimizer, options } = this.training;
-    return pullState(program, options.model, optimizer);
+  private readable(): Promise<void> {
+    const { optimizer, options } = this.training;
+    return readableState(options.model, optimizer);
   }
 
   private async stop(): Promise<never> {
-    await this.pull();
+    await this.readable();
     await this.save();
     const { step, epoch } = this.position;
     const { kind, options } = this.training;

@@ -9,7 +9,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from '../checkpoint/index.js';
-import { type Program, readable, type Tensor, tf } from '../engine/index.js';
+import { readable, type Tensor, tf } from '../engine/index.js';
 import { CheckpointError, TrainingError } from '../errors.js';
 import type { Module } from '../nn/index.js';
 import type { Optimizer } from './optimizers/optimizer.js';
@@ -86,13 +86,12 @@ function stateTensors(model: Module, optimizer: Optimizer): Map<string, Tensor> 
 /** Numbers that grow with the run, one a step, by name. */
 export type Curves = Readonly<Record<string, ArrayLike<number>>>;
 
-/** Brings what steps of `program` have changed to where it can be read. */
-export async function pullState(program: Program, model: Module, optimizer: Optimizer): Promise<void> {
-  program.pull();
+/** Brings the state to where it can be read at once. */
+export async function readableState(model: Module, optimizer: Optimizer): Promise<void> {
   await readable(stateTensors(model, optimizer).values());
 }
 
-/** Writes the state atomically, and the curves in float32. What `program` trained must have been pulled. */
+/** Writes the state atomically, and the curves in float32. It must be readable. */
 export function saveState(
   file: string,
   model: Module,

@@ -3,7 +3,7 @@ import { type Tensor, tf, type Variable } from '../engine/index.js';
 
 /** A variable of zeros that no gradient is computed for. */
 export function zeroVariable(shape: readonly number[]): Variable {
-  return taken(tf.zeros([...shape]));
+  return taken(tf.fill([...shape], 0)); // on the device: "zeros" would be made in JavaScript first
 }
 
 /** A variable that starts with the values of `source`, in memory of its own: a clone would share it. */

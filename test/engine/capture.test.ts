@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { tensorflow } from '../../src/engine/backend.js';
 import {
   Program,
   RandomKey,
@@ -49,7 +50,6 @@ describe('Program', () => {
         const out = program.run('train', { ...data(), learningRate: 0.01 * (i + 1) });
         losses.push(values(out['loss']!)[0]!);
       }
-      program.pull();
       const result = [losses, values(weight), values(slot)];
       program.dispose();
       return result;
@@ -81,13 +81,87 @@ describe('Program', () => {
     assert.ok(second < first, 'the evaluation sees the update');
     const third = values(program.run('train', { ...inputs, learningRate: 0 })['loss']!)[0]!;
     assert.ok(Math.abs(second - third) < 1e-6, 'training goes on from there');
-    program.pull();
-    const pulled = values(loss(inputs)['loss']!)[0]!;
-    assert.ok(Math.abs(pulled - second) < 1e-6, 'pull brings the values back');
+    const read = values(loss(inputs)['loss']!)[0]!;
+    assert.ok(Math.abs(read - second) < 1e-6, 'whoever reads the variable gets the value of the session');
     weight.assign(tf.zeros([2, 2]));
-    program.push();
-    const pushed = values(program.run('evaluate', inputs)['loss']!)[0]!;
-    assert.ok(Math.abs(pushed - 4 / 6) < 1e-6, 'push sends changed values in');
+    const assigned = values(program.run('evaluate', inputs)['loss']!)[0]!;
+    assert.ok(Math.abs(assigned - 4 / 6) < 1e-6, 'what is assigned outside counts');
+    program.dispose();
+  });
+
+  it('keeps the value of a variable in one place, whoever reads, assigns or disposes of it', () => {
+    const counter = tf.variable(tf.tensor1d([1, 2]));
+    const other = tf.variable(tf.tensor1d([5]));
+    const add: Step = ({ by }) => {
+      counter.assign(tf.add(counter, by!) as tf.Tensor1D);
+      return { now: tf.mul(counter, 1), other: tf.mul(other, 1) };
+    };
+    const [first, second] = [1, 2].map(() => new Program().define('add', add));
+    const run = (program: Program, by: number): number[] => values(program.run('add', { by })['now']!);
+    assert.deepEqual(run(first!, 1), [2, 3]);
+    const held = counter.clone();
+    assert.deepEqual(run(first!, 1), [3, 4]);
+    assert.deepEqual(values(held), [2, 3], 'a clone keeps the value that it was made of');
+    assert.deepEqual(run(second!, 10), [13, 14], 'another program goes on from the present value');
+    assert.deepEqual(run(first!, 1), [14, 15], 'and so does the first again');
+    const seen = counter.clone();
+    counter.assign(tf.tensor1d([0, 0]));
+    assert.deepEqual(values(seen), [14, 15]);
+    assert.deepEqual(run(second!, 10), [10, 10]);
+    first!.dispose();
+    assert.deepEqual(values(counter), [10, 10], 'the end of a program that has an older value changes nothing');
+    second!.dispose();
+    assert.deepEqual(values(counter), [10, 10], 'the end of the program that has it gives it back');
+    const last = new Program().define('add', add);
+    run(last, 1);
+    counter.dispose();
+    other.dispose();
+    last.dispose();
+  });
+
+  it('frees the memory of variables that a session changes', () => {
+    const weight = tf.variable(tf.ones([1000, 1000]));
+    const record = () => tensorflow().tensorMap.get(weight.dataId);
+    const program = new Program().define('grow', () => {
+      weight.assign(tf.mul(weight, 2));
+      return {};
+    });
+    tf.dispose(program.run('grow', {}));
+    assert.ok(Object.getOwnPropertyDescriptor(record(), 'id')!.get, 'it is lent to the session');
+    assert.equal(values(weight)[7], 2);
+    assert.equal(Object.getOwnPropertyDescriptor(record(), 'id')!.get, undefined, 'it was given back');
+    tf.dispose(program.run('grow', {}));
+    assert.ok(Object.getOwnPropertyDescriptor(record(), 'id')!.get, 'it is lent again');
+    assert.equal(values(weight)[7], 4);
+    program.dispose();
+  });
+
+  it('records without computing on the values of a step', () => {
+    const seen: number[] = [];
+    const { binding } = tensorflow();
+    const spied = Object.create(binding, {
+      executeOp: {
+        value: (...call: Parameters<typeof binding.executeOp>) => {
+          if (call[0] === 'MatMul' || call[0] === 'BatchMatMulV2') seen.push(...call[2]);
+          return binding.executeOp(...call);
+        },
+      },
+    });
+    const x = tf.randomUniform([8, 8]);
+    const ids = tensorflow().getInputTensorIds([x]);
+    const program = new Program().define('step', ({ x }) => {
+      let y = x as tf.Tensor2D;
+      for (let i = 0; i < 5; i++) y = tf.matMul(y, x as tf.Tensor2D);
+      return { y };
+    });
+    tensorflow().binding = spied;
+    try {
+      program.prepare('step', { x });
+    } finally {
+      tensorflow().binding = binding;
+    }
+    assert.equal(seen.length, 2, 'five equal products are run once');
+    assert.ok(!seen.includes(ids[0]!), 'and not on the inputs');
     program.dispose();
   });
 
@@ -137,7 +211,6 @@ describe('Program', () => {
         ],
       );
     }
-    program.pull();
     assert.deepEqual(
       [values(first), values(second)],
       [
@@ -164,7 +237,6 @@ describe('Program', () => {
       return {};
     });
     for (let i = 0; i < 4; i++) tf.dispose(program.run('double', {}));
-    program.pull();
     assert.deepEqual(values(counter), [16]);
     program.dispose();
   });
@@ -261,6 +333,11 @@ describe('what cannot be captured', () => {
       refused(() => ({ y: tf.multinomial(tf.tensor1d([0.5, 0.5]), 3, 1) as Tensor })).message,
       /Multinomial/,
     );
+  });
+
+  it('names an op whose shape depends on values', () => {
+    const step: Step = ({ x }) => ({ y: tf.unique(x as tf.Tensor1D).values });
+    assert.match(refused(step, { x: tf.tensor1d([1, 1, 2]) }).message, /Unique.*shape depends on values/);
   });
 
   it('names a variable that is made inside', () => {

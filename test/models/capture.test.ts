@@ -40,7 +40,6 @@ function train(name: string, mode: 'eager' | 'replay') {
       return program.run('train', given)['loss']!.dataSync()[0]!;
     }),
   );
-  program.pull();
   const state = Object.fromEntries(
     Object.entries(model.stateDict()).map(([key, value]) => [key, value.dataSync().slice()]),
   );

@@ -30,7 +30,6 @@ function train(mode: 'eager' | 'replay', steps: number): { model: Moco; losses: 
   const optimizer = createOptimizer({ name: 'adamw', epsilon: 1e-3 }, model.trainableParameters());
   const program = new Program({ mode }).define('train', mocoStep(model, optimizer, { clipNorm: 1 }));
   const losses = Array.from({ length: steps }, (_, i) => values(program.run('train', inputs(i + 1))['loss']!)[0]!);
-  program.pull();
   program.dispose();
   optimizer.dispose();
   return { model, losses };

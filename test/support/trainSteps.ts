@@ -52,7 +52,6 @@ export function trainSteps({ optimizer: config, mode, precision = 'fp32', steps,
     losses.push(outputs['loss']!.dataSync()[0]!);
     tf.dispose([key, outputs] as unknown as tf.TensorContainer);
   }
-  used.pull();
   const weights = Object.values(model.stateDict()).flatMap((tensor) => [...tensor.dataSync()]);
   if (!program) used.dispose();
   tf.dispose([images, labels]);

@@ -85,7 +85,6 @@ describe('GradientAccumulator', () => {
           assertClose(values(mean[name]!), expected, 1e-6);
         }
       }
-      program.pull();
       assert.ok([...accumulator.sums.values()].flatMap(values).every((value) => value === 0));
       program.dispose();
       accumulator.dispose();

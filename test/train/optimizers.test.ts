@@ -57,7 +57,6 @@ for (const config of CONFIGS) {
         for (let step = 1; step <= 4; step++) {
           program.run('update', { ...Object.fromEntries(gradients(step)), learningRate: 0.01 / step, step });
         }
-        program.pull();
         program.dispose();
         return [...state(all), ...[...optimizer.slots.values()].flatMap(values)];
       };

@@ -10,6 +10,7 @@ import { savedModelBytes } from './graph.js';
 import { fastProducts } from './products.js';
 import { Recorder, type Recording } from './recorder.js';
 import type { Tensors } from './recordingSession.js';
+import { SessionValues } from './sessionValues.js';
 
 /** Inputs of a step; a number is a float32 scalar. */
 export type StepInputs = Record<string, Tensor | number>;
@@ -28,9 +29,9 @@ export interface ProgramOptions {
  * Steps over shared variables.
  *
  * On TensorFlow a step is recorded the first time it meets inputs of some shapes, and from then on replayed: one native
- * call that TensorFlow's graph optimiser has fused and scheduled. The variables then live in the session: `pull()` brings
- * them back into the `tf.Variable`s, `push()` sends changed ones in. On other engines, and with `mode: 'eager'`, the same
- * calls run the step eagerly, and `pull` and `push` do nothing.
+ * call that TensorFlow's graph optimiser has fused and scheduled. The variables then live in the session; a `tf.Variable`
+ * that is read or assigned outside is brought up to date by itself. On other engines, and with `mode: 'eager'`, the same
+ * calls run the step eagerly.
  */
 export class Program {
   readonly precision: 'fp32' | 'bf16';
@@ -38,9 +39,7 @@ export class Program {
   private readonly steps = new Map<string, Step>();
   private readonly recordings = new Map<string, Recording>();
   private recorder: Recorder | undefined;
-  private session: number | undefined;
-  /** Session variables that hold a value in the session that runs. */
-  private loaded = 0;
+  private session: { id: number; values: SessionValues } | undefined;
 
   /** @throws UsageError where bf16 or replay is asked of an engine that cannot */
   constructor({ precision = 'fp32', mode = isTensorflow() ? 'replay' : 'eager' }: ProgramOptions = {}) {
@@ -86,32 +85,6 @@ export class Program {
     }
   }
 
-  /** Brings the variables that steps change from the session into their `tf.Variable`s. */
-  pull(): void {
-    if (this.session === undefined) return;
-    const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
-    const known = [...this.recorder!.variables.values()].slice(0, this.loaded).filter((v) => changed.has(v));
-    if (known.length === 0) return;
-    const { binding } = tensorflow();
-    const handles = binding.runSavedModel(this.session, [], '', known.map(({ read }) => read).join());
-    known.forEach(({ variable }, i) => {
-      const value = tensorflow().createOutputTensor(handles[i]!);
-      variable.assign(value);
-      value.dispose();
-    });
-  }
-
-  /** Sends the values of the `tf.Variable`s into the session. */
-  push(): void {
-    if (this.session === undefined || this.loaded === 0) return;
-    const backend = tensorflow();
-    const known = [...this.recorder!.variables.values()];
-    const ids = backend.getInputTensorIds(known.map(({ variable }) => variable));
-    const feeds = known.map(({ feed }) => feed).join();
-    const [done] = backend.binding.runSavedModel(this.session, ids, feeds, `${allSet(this.loaded)}:0`);
-    backend.binding.deleteTensor(done!.id);
-  }
-
   /** Bytes of the graph, and how many operations and variables it has. For reports. */
   size(): { operations: number; variables: number; bytes: number } {
     const nodes = this.recorder?.nodes ?? [];
@@ -127,7 +100,7 @@ export class Program {
     return (this.recorder?.nodes ?? []).map(({ op }) => op);
   }
 
-  /** Frees the session. Values that were not pulled are lost. */
+  /** Frees the session. The variables keep their values. */
   dispose(): void {
     this.close();
     this.recordings.clear();
@@ -148,7 +121,6 @@ export class Program {
     const known = this.recordings.get(key);
     if (known) return known;
     const step = this.step(name);
-    this.pull();
     this.close();
     this.recorder ??= new Recorder();
     const recording = this.recorder.record(`s${this.recordings.size}_${name}`, step, inputs);
@@ -157,12 +129,13 @@ export class Program {
   }
 
   private replay(recording: Recording, inputs: Tensors): Tensors {
-    if (this.session === undefined) this.load();
+    this.session ??= this.load();
+    this.session.values.ready(recording.changed);
     const backend = tensorflow();
     const given = [...recording.inputs.keys()].map((key) => inputs[key]!);
     const feeds = [...recording.inputs.values()].join();
     const fetches = [...recording.outputs.values()].map((node) => `${node}:0`).join();
-    const handles = backend.binding.runSavedModel(this.session!, backend.getInputTensorIds(given), feeds, fetches);
+    const handles = backend.binding.runSavedModel(this.session.id, backend.getInputTensorIds(given), feeds, fetches);
     const outputs: Tensors = {};
     [...recording.outputs.keys()].forEach((key, i) => {
       outputs[key] = backend.createOutputTensor(handles[i]!);
@@ -175,38 +148,30 @@ export class Program {
     return savedModelBytes(this.precision === 'bf16' ? autocast(nodes) : fastProducts(nodes));
   }
 
-  /** Writes the graph, loads it as a session and sends all variables in. */
-  private load(): void {
+  /** Writes the graph and loads it as a session. */
+  private load(): { id: number; values: SessionValues } {
     const recorder = this.recorder!;
     const variables = [...recorder.variables.values()];
-    if (variables.length > this.loaded) {
-      this.loaded = variables.length;
-      recorder.marker(
-        allSet(this.loaded),
-        variables.map(({ set }) => set),
-      );
-    }
+    const allSet = recorder.allSet();
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vitlab-graph-'));
     try {
       fs.writeFileSync(path.join(folder, 'saved_model.pb'), this.graphBytes());
-      this.session = tensorflow().binding.loadSavedModel(folder, 'serve');
+      const id = tensorflow().binding.loadSavedModel(folder, 'serve');
+      return { id, values: new SessionValues(id, variables, allSet) };
     } catch (error) {
       throw new CaptureError(`TensorFlow refused the recorded graph: ${(error as Error).message}`, { cause: error });
     } finally {
       fs.rmSync(folder, { recursive: true });
     }
-    this.push();
   }
 
   private close(): void {
-    if (this.session === undefined) return;
-    tensorflow().binding.deleteSavedModel(this.session);
+    if (!this.session) return;
+    this.session.values.giveBack();
+    tensorflow().binding.deleteSavedModel(this.session.id);
     this.session = undefined;
   }
 }
-
-/** The node that is there once the first `count` variables are set. */
-const allSet = (count: number): string => `variables/set_${count}`;
 
 function asTensors(inputs: StepInputs): { tensors: Tensors; owned: Tensor[] } {
   const owned: Tensor[] = [];

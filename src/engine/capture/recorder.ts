@@ -78,8 +78,15 @@ export class Recorder implements GrowingGraph {
     return { inputs: session.placeholders, outputs, changed };
   }
 
+  /** A node that is there once all variables so far are set from their feeds. */
+  allSet(): string {
+    const sets = [...this.variables.values()].map(({ set }) => set);
+    const name = `variables/set_${sets.length}`;
+    return this.nodes.some((node) => node.name === name) ? name : this.marker(name, sets);
+  }
+
   /** A scalar that is there once `after` have run. */
-  marker(name: string, after: readonly string[]): string {
+  private marker(name: string, after: readonly string[]): string {
     const value: ConstantTensor = { dtype: DataType.float, shape: [], content: new Uint8Array(4) };
     return this.add('Const', after.map(control), constantAttributes(value), name);
   }

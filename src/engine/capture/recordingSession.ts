@@ -1,7 +1,15 @@
-// Runs a step once, eagerly, and writes down every TensorFlow op that it executes. What cannot be replayed (reading a
-// tensor's data, a tensor from outside, numbers drawn in JavaScript or by stateful ops) is refused by name.
+// Runs a step once and writes down every TensorFlow op that it asks for; what the ops give are tensors without values.
+// What cannot be replayed (reading a tensor's data, a tensor from outside, numbers drawn in JavaScript or by stateful ops)
+// is refused by name.
 import { CaptureError } from '../../errors.js';
-import { type Binding, type HostValues, type OpAttribute, type TensorflowBackend, tensorflow } from '../backend.js';
+import {
+  type Binding,
+  type HostValues,
+  type OpAttribute,
+  type TensorflowBackend,
+  type TensorHandle,
+  tensorflow,
+} from '../backend.js';
 import type { Tensor, tf, Variable } from '../tf.js';
 import {
   type AttributeValue,
@@ -13,6 +21,7 @@ import {
   type GraphNode,
   typeAttribute,
 } from './graph.js';
+import { type Outline, type OutlineInput, Outlines } from './outlines.js';
 
 /** Tensors by name. */
 export type Tensors = Record<string, Tensor>;
@@ -52,6 +61,9 @@ type PatchableBackend = TensorflowBackend & {
 /** Types that tfjs-node leaves to TensorFlow's eager runtime to infer, as the input that has the type. */
 const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = { ExpandDims: { T: 0, Tdim: 1 } };
 
+/** Ops whose shapes depend on values, which a recording does not have. */
+const OPEN_SHAPES = /^(Where|Unique|NonMaxSuppression)/;
+
 let recordingNow: RecordingSession | undefined;
 
 /** The recording that is under way. */
@@ -60,9 +72,15 @@ export const currentRecording = (): RecordingSession | undefined => recordingNow
 /** One run of a step over a binding that writes down what passes. */
 export class RecordingSession {
   readonly placeholders = new Map<string, string>();
-  /** Where the value of a native tensor comes from in the graph, by its id. Ids are never given twice. */
+  /** Where the value of a tensor comes from in the graph, by its id. Ids are never given twice. */
   private readonly sources = new Map<number, string>();
-  private readonly types = new Map<number, number>();
+  /** Shape and type of tensors, by id. */
+  private readonly outlines = new Map<number, Outline>();
+  /** Native tensors of the graph's constants. */
+  private readonly constants = new Set<number>();
+  /** Ids of tensors without values count down from here: tfjs-node frees only what has a positive one. */
+  private lastId = -1;
+  private readonly probe: Outlines;
   private readonly variablesById = new Map<number, Variable>();
   /** Tensors whose values were given in JavaScript while recording: constants of the step. */
   private readonly madeInside = new WeakSet<object>();
@@ -83,6 +101,7 @@ export class RecordingSession {
   ) {
     const { backend } = this;
     this.start = recorder.nodes.length;
+    this.probe = new Outlines(this.binding);
     for (const [key, tensor] of Object.entries(inputs)) {
       const attributes: Record<string, AttributeValue> = {
         dtype: typeAttribute(backend.getDTypeInteger(tensor.dtype)),
@@ -91,9 +110,12 @@ export class RecordingSession {
       const node = recorder.add('Placeholder', [], attributes, `${name}/in/${key}`);
       this.placeholders.set(key, `${node}:0`);
       this.sources.set(this.idOf(tensor), `${node}:0`);
-      this.types.set(this.idOf(tensor), backend.getDTypeInteger(tensor.dtype));
+      this.outlines.set(this.idOf(tensor), this.outlineOf(tensor));
     }
-    for (const variable of variables) this.variablesById.set(this.idOf(variable), variable);
+    for (const variable of variables) {
+      this.variablesById.set(this.idOf(variable), variable);
+      this.outlines.set(this.idOf(variable), this.outlineOf(variable));
+    }
   }
 
   /** Runs `f` with the recording binding in place; everything is put back, also after an error. */
@@ -141,12 +163,11 @@ export class RecordingSession {
 
   /** Our own versions of the binding's calls. Its properties are read-only, so these are defined over it. */
   private recordingCalls(): PropertyDescriptorMap {
-    const { binding, recorder, sources } = this;
+    const { binding } = this;
     const calls: Pick<Binding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
       createTensor: (shape, dtype, values) => {
         const id = binding.createTensor(shape, dtype, values);
-        sources.set(id, recorder.constant(constantTensor(shape, dtype, typed(values, dtype))));
-        this.types.set(id, dtype);
+        this.isConstant(id, constantTensor(shape, dtype, typed(values, dtype)));
         return id;
       },
       executeOp: (op, attributes, inputs, outputs) => {
@@ -155,18 +176,24 @@ export class RecordingSession {
             `'${this.name}' uses ${op}, which keeps its own random state. Draw with a RandomKey whose seed is an input.`,
           );
         }
+        if (OPEN_SHAPES.test(op)) {
+          throw new CaptureError(
+            `'${this.name}' uses ${op}, whose shape depends on values. Use it outside of the step.`,
+          );
+        }
         const from = inputs.map((id) => this.source(id, `an input of ${op}`));
-        const handles = binding.executeOp(op, attributes, inputs, outputs);
+        const outlines = this.probe.of(
+          op,
+          attributes,
+          inputs.map((id) => this.inputOf(id)),
+          outputs,
+        );
         const named = Object.fromEntries(attributes.map((a) => [a.name, fromOpAttribute(a)]));
         for (const [attribute, input] of Object.entries(INFERRED_TYPES[op] ?? {})) {
-          named[attribute] ??= typeAttribute(this.types.get(inputs[input]!) ?? DataType.float);
+          named[attribute] ??= typeAttribute(this.outlines.get(inputs[input]!)!.dtype);
         }
-        const node = this.shared(op, from, named, handles[0]?.shape);
-        handles.forEach((handle, i) => {
-          sources.set(handle.id, `${node}:${i}`);
-          this.types.set(handle.id, handle.dtype);
-        });
-        return handles;
+        const node = this.shared(op, from, named, outlines[0]?.shape);
+        return outlines.map((outline, i) => this.stand(outline, `${node}:${i}`));
       },
       tensorDataSync: () => this.refuseReading(),
     };
@@ -193,12 +220,7 @@ export class RecordingSession {
       const dtype = typeAttribute(backend.getDTypeInteger(variable.dtype));
       const read = `${recorder.add('ReadVariableOp', [handles[i]!, control(update)], { dtype })}:0`;
       this.inPlace.set(variable, { update, read });
-      // a tensor of its own for the new value; what is in it does not matter here
-      const type = { name: 'T', type: this.binding.TF_ATTR_TYPE, value: dtype.value };
-      const [stand] = this.binding.executeOp('Identity', [type], [this.idOf(variable)], 1);
-      this.sources.set(stand!.id, read);
-      this.types.set(stand!.id, stand!.dtype);
-      const value = backend.createOutputTensor(stand!);
+      const value = backend.createOutputTensor(this.stand(this.outlineOf(variable), read));
       variable.assign(value);
       value.dispose();
     });
@@ -244,9 +266,31 @@ export class RecordingSession {
     }
     const dtype =
       values instanceof Float32Array ? DataType.float : values instanceof Int32Array ? DataType.int32 : DataType.bool;
-    const source = this.recorder.constant(constantTensor([], dtype, values));
-    this.sources.set(id, source);
-    return source;
+    this.isConstant(id, constantTensor([], dtype, values));
+    return this.sources.get(id)!;
+  }
+
+  private isConstant(id: number, value: ConstantTensor): void {
+    this.constants.add(id);
+    this.sources.set(id, this.recorder.constant(value));
+    this.outlines.set(id, { shape: [...value.shape], dtype: value.dtype });
+  }
+
+  /** A tensor without values that stands for an output of the graph. */
+  private stand(outline: Outline, source: string): TensorHandle {
+    this.lastId -= 1;
+    this.sources.set(this.lastId, source);
+    this.outlines.set(this.lastId, outline);
+    return { id: this.lastId, ...outline };
+  }
+
+  private inputOf(id: number): OutlineInput {
+    const outline = this.outlines.get(id)!;
+    return this.constants.has(id) ? { ...outline, constant: { id, name: this.sources.get(id)! } } : outline;
+  }
+
+  private outlineOf({ shape, dtype }: Tensor): Outline {
+    return { shape: [...shape], dtype: this.backend.getDTypeInteger(dtype) };
   }
 
   /** Values that wait in JavaScript are a constant of the step only if they were made in it. */
