@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { VitlabError } from '../src/errors.js';
-import type { Row } from './rows.js';
+import { MATMULS, type Row } from './rows.js';
 
 /** What one side measured. */
 export interface SideFigures {
@@ -27,7 +27,10 @@ export interface Measurement {
   /** The same against torch.compile. */
   compiled: number | null;
   compiledRatio: number | null;
-  /** Of the machine's matrix product in the same precision; null where the row has no count of operations. */
+  /**
+   * Of the machine's matrix product in the same precision, the faster of ours and PyTorch's; null where the row has no
+   * count of operations.
+   */
   fractionOfPeak: number | null;
   gflops: number | null;
   /** Our time as a share of that of the row which trains the whole model, where that was measured too. */
@@ -127,53 +130,47 @@ interface Ready {
   graphBytes?: number;
 }
 
-/**
- * Measures one row. `peak`: operations a second of the matrix product in the row's precision; `wholeMs`: our time for
- * the row that trains the whole model.
- */
-export async function measure(
-  row: Row,
-  options: MeasureOptions,
-  { peak, wholeMs }: { peak?: number | undefined; wholeMs?: number | undefined } = {},
-): Promise<Measurement & { flops: number }> {
+/** Measures one row. `wholeMs`: our time for the row that trains the whole model. */
+export async function measure(row: Row, options: MeasureOptions, wholeMs?: number): Promise<Measurement> {
   const { torch, rounds, folder } = options;
   // node looks for tsx from the folder that it works in
   const worker = ['--import', 'tsx', path.join(__dirname, 'worker.ts')];
   const script = [path.join(__dirname, 'peer.py'), String(os.availableParallelism())];
   const peers = row.kind === 'first' || !torch ? 0 : options.compile && 'model' in row ? 2 : 1;
-  const sides = [Contestant.start(process.execPath, worker, __dirname)];
-  if (peers > 0) sides.push(Contestant.start(torch!, script));
-  if (peers > 1) sides.push(Contestant.start(torch!, [...script, 'compile']));
+  const ours = (): Contestant => Contestant.start(process.execPath, worker, __dirname);
+  const peer = (...more: string[]): Contestant => Contestant.start(torch!, [...script, ...more]);
+  const sides = [ours(), ...[peer, () => peer('compile')].slice(0, peers).map((start) => start())];
+  // a machine's speed swings, so what it can do at most is measured in the same rounds
+  const product = 'model' in row && !row.tuning ? MATMULS[row.precision] : undefined;
+  const yardsticks = product ? [ours(), ...(torch ? [peer()] : [])] : [];
+  const all = [...sides, ...yardsticks];
   try {
     // one after the other, so that none is disturbed while its first run is timed
     for (const side of sides) await side.prepare(row, folder);
-    for (let round = 0; round < rounds; round++) for (const side of sides) await side.round();
+    for (const yardstick of yardsticks) await yardstick.prepare(product!, folder);
+    for (let round = 0; round < rounds; round++) for (const one of all) await one.round();
     const figures: SideFigures[] = [];
     for (const side of sides) figures.push(await side.figures());
     const { flops = 0, eagerMs, graphBytes } = sides[0]!.ready;
+    const speed = flops / figures[0]!.ms / 1e6;
+    const peak = Math.max(...yardsticks.map(({ ready, times }) => ready.flops! / median(times) / 1e6));
     return {
-      ...inRow(row.name, figures, { flops, peak, wholeMs, rounds }),
+      ...inRow(row.name, figures),
+      fractionOfPeak: product && flops ? round(speed / peak, 3) : null,
+      gflops: flops ? round(speed, 1) : null,
+      ofWhole: wholeMs === undefined ? null : round(figures[0]!.ms / wholeMs, 3),
       ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),
       ...(graphBytes === undefined ? {} : { graphMB: round(graphBytes / 2 ** 20, 2) }),
-      flops,
+      rounds,
     };
   } finally {
-    for (const side of sides) side.stop();
+    for (const one of all) one.stop();
   }
 }
 
-function inRow(
-  name: string,
-  [ours, peer, compiled]: readonly SideFigures[],
-  {
-    flops,
-    peak,
-    wholeMs,
-    rounds,
-  }: { flops: number; peak?: number | undefined; wholeMs?: number | undefined; rounds: number },
-): Measurement {
+/** What compares the sides of a row. */
+function inRow(name: string, [ours, peer, compiled]: readonly SideFigures[]) {
   const { ms, firstMs, peakMB } = ours!;
-  const speed = flops / ms / 1e6;
   const rounded = (value: number | undefined, digits: number) => (value === undefined ? null : round(value, digits));
   const ratio = (other: SideFigures | undefined) => rounded(other && other.ms / ms, 3);
   return {
@@ -183,16 +180,12 @@ function inRow(
     ratio: ratio(peer),
     compiled: rounded(compiled?.ms, 2),
     compiledRatio: ratio(compiled),
-    fractionOfPeak: peak && flops ? round((1e9 * speed) / peak, 3) : null,
-    gflops: flops ? round(speed, 1) : null,
-    ofWhole: rounded(wholeMs && ms / wholeMs, 3),
     firstMs: round(firstMs, 0),
     peerFirstMs: rounded(peer?.firstMs, 0),
     compiledFirstMs: rounded(compiled?.firstMs, 0),
     peakMB: round(peakMB, 0),
     peerPeakMB: rounded(peer?.peakMB, 0),
     compiledPeakMB: rounded(compiled?.peakMB, 0),
-    rounds,
   };
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import sharp from 'sharp';
 import { type Measurement, measure } from '../../bench/measure.js';
-import { type DataRow, MATMULS, type Row, SUITES } from '../../bench/rows.js';
+import { type DataRow, type ModelRow, SUITES } from '../../bench/rows.js';
 import { openDataset } from '../data/index.js';
 import { UsageError } from '../errors.js';
 import { matches } from './glob.js';
@@ -53,17 +53,11 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out }: 
   const options = { rounds: rounds ?? (quick ? ROUNDS.quick : ROUNDS.full), compile, folder, ...(torch && { torch }) };
   const measured: Measurement[] = [];
   try {
-    const peaks = new Map<string, number>();
     const ours = new Map<string, number>();
-    const precisions = new Set(rows.flatMap((row) => ('model' in row ? [row.precision] : [])));
-    for (const row of [...MATMULS.filter(({ precision }) => precisions.has(precision)), ...rows]) {
+    for (const row of rows) {
       if (row.kind === 'data') await makeImages(row, folder);
-      const { flops, ...result } = await measure(row, options, {
-        peak: 'precision' in row ? peaks.get(row.precision) : undefined,
-        wholeMs: 'whole' in row && row.whole ? ours.get(row.whole) : undefined,
-      });
-      if (row.kind === 'matmul')
-        peaks.set(row.precision, (1e3 * flops) / Math.min(result.ours, result.peer ?? result.ours));
+      const wholeMs = 'whole' in row && row.whole ? ours.get(row.whole) : undefined;
+      const result = await measure(row, options, wholeMs);
       ours.set(row.name, result.ours);
       measured.push(result);
       console.log(JSON.stringify(result));
@@ -74,7 +68,7 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out }: 
   if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
 }
 
-function chosen(suite: Flags['suite'], quick: boolean, only: Flags['only']): Row[] {
+function chosen(suite: Flags['suite'], quick: boolean, only: Flags['only']): (ModelRow | DataRow)[] {
   const suites = suite === 'all' ? Object.values(SUITES) : [SUITES[suite]];
   const rows = suites
     .flat()
