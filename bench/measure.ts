@@ -153,10 +153,10 @@ export async function measure(row: Row, options: MeasureOptions, wholeMs?: numbe
     for (const side of sides) figures.push(await side.figures());
     const { flops = 0, eagerMs, graphBytes } = sides[0]!.ready;
     const speed = flops / figures[0]!.ms / 1e6;
-    const peak = Math.max(...yardsticks.map(({ ready, times }) => ready.flops! / median(times) / 1e6));
+    const best = Math.min(...yardsticks.map(({ times }) => median(times)));
     return {
       ...inRow(row.name, figures),
-      fractionOfPeak: product && flops ? round(speed / peak, 3) : null,
+      fractionOfPeak: product && flops ? round((speed * best * 1e6) / yardsticks[0]!.ready.flops!, 3) : null,
       gflops: flops ? round(speed, 1) : null,
       ofWhole: wholeMs === undefined ? null : round(figures[0]!.ms / wholeMs, 3),
       ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),

@@ -265,6 +265,22 @@ describe('Program', () => {
     program.dispose();
   });
 
+  it('casts variables that no step changes once, and again when they are assigned', () => {
+    const [fixed, trained] = [1, 2].map((value) => tf.variable(tf.fill<tf.Rank.R2>([2, 2], value + 1 / 512)));
+    const step: Step = ({ x }) => {
+      trained!.assign(tf.add(trained!, x!) as tf.Tensor2D);
+      return { y: tf.matMul(tf.matMul(x as tf.Tensor2D, fixed!), trained!), sum: tf.add(fixed!, 0) };
+    };
+    const x = tf.tensor2d([1, 0, 0, 0], [2, 2]);
+    const program = new Program({ precision: 'bf16' }).define('step', step);
+    const first = program.run('step', { x });
+    assert.deepEqual(values(first['y']!), [5, 4, 0, 0]);
+    assert.equal(values(first['sum']!)[0], 1 + 1 / 512, 'whoever reads it in float32 gets all of it');
+    fixed!.assign(tf.fill([2, 2], 3));
+    assert.deepEqual(values(program.run('step', { x })['y']!), [18, 12, 0, 0]);
+    program.dispose();
+  });
+
   it('draws numbers that follow from seed and step, the same eagerly and replayed', () => {
     const step: Step = ({ key }) => ({ u: new RandomKey(key!).uniform([1000], 'test') });
     const draw = (mode: 'eager' | 'replay', seed: number, at: number): number[] => {

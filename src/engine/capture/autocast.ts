@@ -1,9 +1,11 @@
 // Autocast: matrix products and dense convolutions in bfloat16, everything else in float32. A rewrite of the recorded
-// graph, so layers, losses and optimisers do not know of it; weights and their updates stay in float32.
+// graph, so layers, losses and optimisers do not know of it; weights and their updates stay in float32. What no step
+// changes is cast once, when it is sent in, and kept in both types.
 //
 // Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
 // ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
-import { DataType, type GraphNode, typeAttribute } from './graph.js';
+import { control, DataType, type GraphNode, typeAttribute } from './graph.js';
+import type { SessionVariable } from './recordingSession.js';
 
 /** Ops that are computed in bfloat16, and which of their inputs are floats (others are sizes). */
 const PRODUCTS: Readonly<Record<string, readonly number[]>> = {
@@ -37,9 +39,12 @@ const MOVES: ReadonlySet<string> = new Set(['Reshape', 'VitlabWindows']);
 const HALF = typeAttribute(DataType.bfloat16);
 const first = (node: GraphNode): string => `${node.name}:0`;
 
-/** `nodes` with every op of `PRODUCTS` on float32 in bfloat16. A tensor is cast once for all its users. */
-export function autocast(nodes: readonly GraphNode[]): GraphNode[] {
-  return new Autocast(nodes).rewritten;
+/**
+ * `nodes` with every op of `PRODUCTS` on float32 in bfloat16. A tensor is cast once for all its users, and `fixed`
+ * variables, which no step changes, once for all runs.
+ */
+export function autocast(nodes: readonly GraphNode[], fixed: readonly SessionVariable[] = []): GraphNode[] {
+  return new Autocast(nodes, fixed).rewritten;
 }
 
 class Autocast {
@@ -52,7 +57,13 @@ class Autocast {
   private readonly halfOnly = new Set<string>();
   private readonly readers = new Map<string, { node: GraphNode; input: number }[]>();
 
-  constructor(nodes: readonly GraphNode[]) {
+  /** Fixed variables by the output that reads them. */
+  private readonly fixed: ReadonlyMap<string, SessionVariable>;
+  /** What else is set when a variable is set, by the node that sets it. */
+  private readonly alsoSet = new Map<string, string>();
+
+  constructor(nodes: readonly GraphNode[], fixed: readonly SessionVariable[]) {
+    this.fixed = new Map(fixed.map((variable) => [variable.read, variable]));
     for (const node of nodes) {
       node.inputs.forEach((source, input) => {
         const known = this.readers.get(source);
@@ -61,6 +72,10 @@ class Autocast {
       });
     }
     for (const node of nodes) this.rewrite(node);
+    for (const node of this.rewritten) {
+      const also = this.alsoSet.get(node.name);
+      if (also) node.inputs = [...node.inputs, control(also)];
+    }
   }
 
   private rewrite(node: GraphNode): void {
@@ -121,9 +136,28 @@ class Autocast {
   private half(tensor: string): string {
     const known = this.halves.get(tensor);
     if (known) return known;
-    const made = this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
+    const fixed = this.fixed.get(tensor);
+    const made = fixed ? this.kept(fixed) : this.toHalf(tensor);
     this.halves.set(tensor, made);
     return made;
+  }
+
+  private toHalf(tensor: string): string {
+    return this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
+  }
+
+  /** A session variable that has a fixed one in bfloat16, and is set together with it. */
+  private kept({ variable, handle, feed, set }: SessionVariable): string {
+    const name = `${handle}/bf16`;
+    const add = (node: string, op: string, inputs: string[], attributes: GraphNode['attributes']): string => {
+      this.rewritten.push({ name: node, op, inputs, attributes: { dtype: HALF, ...attributes } });
+      return node;
+    };
+    const text = (value: string) => ({ kind: 'string', value }) as const;
+    const shape = { kind: 'shape', value: variable.shape } as const;
+    add(name, 'VarHandleOp', [], { shape, shared_name: text(name), container: text('') });
+    this.alsoSet.set(set, add(`${name}/set`, 'AssignVariableOp', [name, this.toHalf(feed)], {}));
+    return `${add(`${name}/read`, 'ReadVariableOp', [name], {})}:0`;
   }
 
   private cast(name: string, input: string, from: number, to: number): string {

@@ -144,8 +144,11 @@ export class Program {
   }
 
   private graphBytes(): Uint8Array {
-    const { nodes } = this.recorder!;
-    return savedModelBytes(this.precision === 'bf16' ? autocast(nodes) : fastProducts(nodes));
+    const { nodes, variables } = this.recorder!;
+    if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes));
+    const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
+    const fixed = [...variables.values()].filter((variable) => !changed.has(variable));
+    return savedModelBytes(autocast(nodes, fixed));
   }
 
   /** Writes the graph and loads it as a session. */
