@@ -4,7 +4,17 @@ import { z } from 'zod';
 import type { TensorRecord } from '../checkpoint/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
-import { type ForwardContext, init, Linear, linear, Module, recordOf, tensorDataOf } from '../nn/index.js';
+import {
+  addBias,
+  defineOp,
+  type ForwardContext,
+  init,
+  Linear,
+  Module,
+  onRows,
+  recordOf,
+  tensorDataOf,
+} from '../nn/index.js';
 import { defineMethod } from './method.js';
 import { findBlocks, isHead, replaceModules, trainOnly } from './modules.js';
 
@@ -16,6 +26,32 @@ const options = z.strictObject({
   alpha: z.number().positive().default(16),
   /** Scales by alpha / √r instead of alpha / r. */
   rsLora: z.boolean().default(false),
+});
+
+type Factors = Record<'weight' | 'a' | 'b', Tensor>;
+
+/** W + scaling · B A. */
+const withUpdate = ({ weight, a, b }: Factors, scaling: number): tf.Tensor2D =>
+  tf.add(weight, tf.matMul(tf.mul(b, scaling) as tf.Tensor2D, a as tf.Tensor2D));
+
+/**
+ * x (W + scaling · B A)ᵀ of x `[N, in]`. The small factors are multiplied first, so that the rows meet one matrix and not
+ * three; the gradients of A and B go through their narrow side and never make that of the whole matrix.
+ */
+const product = defineOp<'x' | 'weight' | 'a' | 'b', { scaling: number }>({
+  name: 'LoraProduct',
+  forward: ({ x, ...factors }, { scaling }) => tf.matMul(x as tf.Tensor2D, withUpdate(factors, scaling), false, true),
+  saves: ['x', 'weight', 'a', 'b'],
+  gradient: (dy, { x, ...factors }, { scaling }) => {
+    const [grad, rows] = [dy as tf.Tensor2D, x as tf.Tensor2D];
+    const scaled = (factor: Tensor) => tf.mul(factor, scaling) as tf.Tensor2D;
+    return {
+      x: () => tf.matMul(grad, withUpdate(factors, scaling)),
+      weight: () => tf.matMul(grad, rows, true),
+      a: () => tf.matMul(tf.matMul(grad, scaled(factors.b)), rows, true),
+      b: () => tf.matMul(grad, tf.matMul(rows, scaled(factors.a), false, true), true),
+    };
+  },
 });
 
 /** y = x Wᵀ + b + scaling · (x Aᵀ) Bᵀ with A `[r, in]`, B `[out, r]`; B starts at zero. */
@@ -42,19 +78,23 @@ export class LoraLinear extends Module {
 
   /** `[…, in]` → `[…, out]`. */
   override forward(x: Tensor, _context?: ForwardContext): Tensor {
-    const y = this.linear.forward(x);
-    if (this.merged) return y;
-    return tf.add(y, tf.mul(this.loraB.forward(this.loraA.forward(x)), this.scaling));
+    if (this.merged) return this.linear.forward(x);
+    const { factors, scaling } = this;
+    const bias = this.linear.bias?.value;
+    return onRows(x, (rows) => {
+      const y = product({ x: rows, ...factors }, { scaling });
+      return bias ? addBias(y, bias) : y;
+    });
+  }
+
+  private get factors(): Factors {
+    return { weight: this.linear.weight.value, a: this.loraA.weight.value, b: this.loraB.weight.value };
   }
 
   /** W + scaling · B A, `[out, in]`: the weight of a plain layer that computes the same. */
   mergedWeight(): Tensor {
-    return tf.tidy(() => {
-      const weight = this.linear.weight.value;
-      if (this.merged) return weight.clone();
-      const update = linear(this.loraB.weight.value, tf.transpose(this.loraA.weight.value));
-      return tf.add(weight, tf.mul(update, this.scaling));
-    });
+    if (this.merged) return this.linear.weight.value.clone();
+    return tf.tidy(() => withUpdate(this.factors, this.scaling));
   }
 
   /** Puts W + scaling · B A in the place of W. Until `unmerge` the layer is a plain one, as fast and not trainable. */

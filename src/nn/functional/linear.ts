@@ -13,11 +13,18 @@ const native = defineOp<'x' | 'bias'>({
 /** x `[…, D]` plus bias `[D]`. */
 export const addBias = (x: Tensor, bias: Tensor): Tensor => (hasNativeOps() ? native({ x, bias }) : tf.add(x, bias));
 
+/** What `compute` makes of the rows of x `[…, in]`: `[N, in]` → `[N, out]`, back in the leading axes of x. */
+export function onRows(x: Tensor, compute: (rows: tf.Tensor2D) => Tensor): Tensor {
+  if (x.rank === 2) return compute(x as tf.Tensor2D);
+  const leading = x.shape.slice(0, -1);
+  const y = compute(tf.reshape(x, [-1, x.shape.at(-1)!]));
+  return tf.reshape(y, [...leading, y.shape[1]!]);
+}
+
 /** x `[…, in]`, weight `[out, in]`, bias `[out]` → `[…, out]`. One matrix product whatever the leading axes. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  const [outFeatures, inFeatures] = weight.shape as [number, number];
-  const rows = x.rank === 2 ? (x as tf.Tensor2D) : tf.reshape(x, [-1, inFeatures] as [number, number]);
-  const product = tf.matMul(rows as tf.Tensor2D, weight as tf.Tensor2D, false, true);
-  const y = bias ? addBias(product, bias) : product;
-  return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), outFeatures]);
+  return onRows(x, (rows) => {
+    const product = tf.matMul(rows, weight as tf.Tensor2D, false, true);
+    return bias ? addBias(product, bias) : product;
+  });
 }
