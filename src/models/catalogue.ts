@@ -1,6 +1,7 @@
 // The models that are there by name: the published ones of each family and small ones for 32 × 32 images.
 import { z } from 'zod';
 import { pair } from '../nn/index.js';
+import { LINEAR_INITS } from './linearInit.js';
 import { MocoViT, type MocoViTConfig } from './mocoVit.js';
 import { type ModelFamily, registerModel } from './registry.js';
 import { SwinTransformer } from './swin.js';
@@ -17,6 +18,7 @@ const common = {
   mlpRatio: z.number().positive(),
   qkvBias: z.boolean(),
   normEps: z.number().positive(),
+  linearInit: z.enum(LINEAR_INITS),
   dropRate: share,
   projDropRate: share,
   attnDropRate: share,
@@ -113,12 +115,12 @@ const VITS: [name: string, defaults: Partial<ViTConfig>, provenance: string, par
   ],
   [
     'vit_mini_patch4_32',
-    { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 192, depth: 6, numHeads: 3 },
+    { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 192, depth: 6, numHeads: 3, linearInit: 'xavier' },
     'a small ViT for 32 × 32 images',
   ],
   [
     'vit_nano_patch4_32',
-    { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2 },
+    { imgSize: 32, patchSize: 4, numClasses: 10, embedDim: 64, depth: 4, numHeads: 2, linearInit: 'xavier' },
     'a very small ViT for 32 × 32 images',
   ],
 ];
@@ -186,7 +188,14 @@ for (const [key, parameters] of [
     parameters,
   });
 }
-const NANO = { imgSize: 32, numClasses: 10, depths: [2, 2], windowSize: 4, dropPathRate: 0 };
+const NANO = {
+  imgSize: 32,
+  numClasses: 10,
+  depths: [2, 2],
+  windowSize: 4,
+  dropPathRate: 0,
+  linearInit: 'xavier',
+} as const;
 registerModel('swin_nano_patch2_window4_32', {
   family: swin,
   defaults: { ...NANO, patchSize: 2, embedDim: 32, numHeads: [2, 4] },

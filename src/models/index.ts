@@ -2,6 +2,7 @@
 import './catalogue.js';
 
 export { type ClassAttention, classAttention } from './attentionMaps.js';
+export { LINEAR_INITS, type LinearInit } from './linearInit.js';
 export { ConvStem, MOCO_VIT_DEFAULTS, MocoViT, type MocoViTConfig, sinCosPositions } from './mocoVit.js';
 export {
   createModel,

@@ -3,14 +3,11 @@
 import { type Tensor, tf } from '../engine/index.js';
 import { ShapeError, UsageError } from '../errors.js';
 import {
-  Attention,
   BatchNorm2d,
   type BatchNormOptions,
   Conv2d,
   type ForwardContext,
   init,
-  Linear,
-  Mlp,
   type Module,
   Parameter,
   PatchEmbed,
@@ -21,7 +18,7 @@ import {
   type Size,
 } from '../nn/index.js';
 import { Rng } from '../random/index.js';
-import { type Block, VIT_DEFAULTS, VisionTransformer, type ViTConfig } from './vit.js';
+import { VIT_DEFAULTS, VisionTransformer, type ViTConfig } from './vit.js';
 
 export interface MocoViTConfig extends ViTConfig {
   /** `patch` is one projection, `conv` four strided convolutions (Xiao et al. 2021, arXiv:2106.14881). */
@@ -31,7 +28,12 @@ export interface MocoViTConfig extends ViTConfig {
 }
 
 /** vit_small and vit_base of the reference have 12 heads and 12 blocks; with `conv` they have 11 blocks. */
-export const MOCO_VIT_DEFAULTS: MocoViTConfig = { ...VIT_DEFAULTS, stem: 'patch', stopGradConv1: false };
+export const MOCO_VIT_DEFAULTS: MocoViTConfig = {
+  ...VIT_DEFAULTS,
+  linearInit: 'xavier',
+  stem: 'patch',
+  stopGradConv1: false,
+};
 
 /**
  * The fixed position embedding `[1, 1 + rows · columns, dim]`: zeros for the class token, then for each patch the sines
@@ -111,14 +113,12 @@ export class MocoViT extends VisionTransformer {
   constructor(options: Partial<MocoViTConfig> = {}) {
     const config = { ...MOCO_VIT_DEFAULTS, ...options };
     super(config, patchEmbedOf(config));
-    const { embedDim, numClasses, classToken } = config;
+    const { embedDim, classToken } = config;
     if (!classToken) throw new UsageError("MoCo v3's position embedding has a place for the class token: leave it in.");
     if (config.stem === 'patch' && config.stopGradConv1) {
       for (const [, parameter] of this.patchEmbed.namedParameters()) parameter.fix();
     }
     this.posEmbed = sinCosEmbedding(this.patchEmbed.gridSize, embedDim);
-    this.blocks = this.blocks.map((block) => startByXavier(block as Block, config));
-    if (numClasses > 0) this.head = new Linear(embedDim, numClasses, XAVIER);
   }
 
   /** The table of the other grid, computed anew: it is never resampled. */
@@ -133,8 +133,6 @@ function sinCosEmbedding(grid: readonly [number, number], dim: number): Paramete
   return new Parameter([1, 1 + grid[0] * grid[1], dim], init.values(sinCosPositions(grid, dim))).fix();
 }
 
-const XAVIER = { weightInit: init.xavierUniform, biasInit: init.zeros };
-
 function patchEmbedOf(config: MocoViTConfig): PatchEmbedding {
   const { imgSize, patchSize, inChans, embedDim } = config;
   if (config.stem === 'conv') return new ConvStem(imgSize, patchSize, inChans, embedDim);
@@ -147,15 +145,4 @@ function patchEmbedOf(config: MocoViTConfig): PatchEmbedding {
     weightInit: init.uniform(Math.sqrt(6 / (inChans * patch[0] * patch[1] + embedDim))),
     biasInit: init.zeros,
   });
-}
-
-function startByXavier(block: Block, config: MocoViTConfig): Block {
-  const { embedDim, numHeads, qkvBias, mlpRatio, attnDropRate, projDropRate } = config;
-  const attn = new Attention(embedDim, numHeads, { attnDrop: attnDropRate, projDrop: projDropRate, ...XAVIER });
-  // Query, key and value are three matrices, each with its own bound.
-  const weightInit = init.uniform(Math.sqrt(6 / (embedDim + embedDim)));
-  attn.qkv = new Linear(embedDim, 3 * embedDim, { bias: qkvBias, weightInit, biasInit: init.zeros });
-  block.attn = attn;
-  block.mlp = new Mlp(embedDim, Math.floor(embedDim * mlpRatio), { drop: projDropRate, ...XAVIER });
-  return block;
 }

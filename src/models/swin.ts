@@ -13,9 +13,10 @@ import {
   PatchProjection,
   pair,
 } from '../nn/index.js';
+import { LINEAR_STARTS, type LinearInit } from './linearInit.js';
 import type { ImageModel } from './registry.js';
 import type { MapMerging } from './seams.js';
-import { LINEAR_INIT, SwinBlock } from './swinBlock.js';
+import { SwinBlock } from './swinBlock.js';
 import { SWIN_DEFAULTS, type SwinConfig } from './swinConfig.js';
 import { type Pair, padToMultiple } from './swinWindows.js';
 
@@ -59,10 +60,10 @@ export class PatchMerging extends Module implements MapMerging {
   norm: Module;
   reduction: Module;
 
-  constructor(dim: number, normEps: number) {
+  constructor(dim: number, normEps: number, linearInit: LinearInit) {
     super();
     this.norm = new LayerNorm(4 * dim, normEps);
-    this.reduction = new Linear(4 * dim, 2 * dim, { bias: false, ...LINEAR_INIT });
+    this.reduction = new Linear(4 * dim, 2 * dim, { bias: false, ...LINEAR_STARTS[linearInit] });
   }
 
   override forward(map: Tensor, context?: ForwardContext): Tensor {
@@ -107,10 +108,10 @@ class ClassifierHead extends Module {
   drop: Dropout;
   fc: Module;
 
-  constructor(dim: number, { numClasses, dropRate }: SwinConfig) {
+  constructor(dim: number, { numClasses, dropRate, linearInit }: SwinConfig) {
     super();
     this.drop = new Dropout(dropRate);
-    this.fc = numClasses > 0 ? new Linear(dim, numClasses, LINEAR_INIT) : new Identity();
+    this.fc = numClasses > 0 ? new Linear(dim, numClasses, LINEAR_STARTS[linearInit]) : new Identity();
   }
 
   override forward(features: Tensor, context?: ForwardContext): Tensor {
@@ -136,13 +137,13 @@ export class SwinTransformer extends Module implements ImageModel {
     super();
     const config = { ...SWIN_DEFAULTS, ...options };
     this.config = config;
-    const { embedDim, depths, normEps, stageNorms } = config;
+    const { embedDim, depths, normEps, stageNorms, linearInit } = config;
     check(config);
     const dims = depths.map((_, stage) => embedDim * 2 ** stage);
     this.numFeatures = dims.at(-1)!;
     this.patchEmbed = new SwinPatchEmbed(config);
     this.layers = depths.map((_, stage) => {
-      const merging = stage === 0 ? new Identity() : new PatchMerging(dims[stage - 1]!, normEps);
+      const merging = stage === 0 ? new Identity() : new PatchMerging(dims[stage - 1]!, normEps, linearInit);
       return new SwinStage(merging, blocksOf(config, stage, dims[stage]!));
     });
     this.stageNorms = Object.fromEntries(
@@ -200,7 +201,7 @@ function check({ depths, numHeads, embedDim, smallMap, imgSize }: SwinConfig): v
 }
 
 function blocksOf(config: SwinConfig, stage: number, dim: number): SwinBlock[] {
-  const { depths, numHeads, smallMap, padBeforeShift, maskValue, mlpRatio, qkvBias, normEps } = config;
+  const { depths, numHeads, smallMap, padBeforeShift, maskValue, mlpRatio, qkvBias, normEps, linearInit } = config;
   const target = pair(config.windowSize);
   const map = smallMap === 'shrink' ? mapSize(config, stage) : ([Infinity, Infinity] as const);
   const window: Pair = [Math.min(target[0], map[0]), Math.min(target[1], map[1])];
@@ -221,6 +222,7 @@ function blocksOf(config: SwinConfig, stage: number, dim: number): SwinBlock[] {
       mlpRatio,
       qkvBias,
       normEps,
+      linearInit,
       projDrop: config.projDropRate,
       attnDrop: config.attnDropRate,
       dropPath: dropPath(i),

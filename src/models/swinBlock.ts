@@ -12,6 +12,7 @@ import {
   mixTokens,
   Parameter,
 } from '../nn/index.js';
+import { LINEAR_STARTS, type LinearInit } from './linearInit.js';
 import type { MapBlock } from './seams.js';
 import {
   cropMap,
@@ -25,9 +26,6 @@ import {
   shiftedWindows,
   shiftMask,
 } from './swinWindows.js';
-
-/** Linear layers of Swin start truncated-normal with σ = 0.02 and bias 0. */
-export const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
 
 export interface SwinBlockOptions {
   dim: number;
@@ -47,6 +45,7 @@ export interface SwinBlockOptions {
   projDrop: number;
   attnDrop: number;
   dropPath: number;
+  linearInit: LinearInit;
 }
 
 /** Multi-head self-attention in windows with a learnt bias for every relative position. */
@@ -60,16 +59,17 @@ export class WindowAttention extends Module {
   readonly window: Pair;
   private readonly scale: number;
 
-  constructor({ dim, numHeads, window, qkvBias, attnDrop, projDrop }: SwinBlockOptions) {
+  constructor({ dim, numHeads, window, qkvBias, attnDrop, projDrop, linearInit }: SwinBlockOptions) {
     super();
+    const { qkvInit, ...starts } = LINEAR_STARTS[linearInit];
     this.numHeads = numHeads;
     this.window = window;
     this.scale = (dim / numHeads) ** -0.5;
     const places = (2 * window[0] - 1) * (2 * window[1] - 1);
     this.relativePositionBiasTable = new Parameter([places, numHeads], init.truncatedNormal(0.02));
-    this.qkv = new Linear(dim, 3 * dim, { bias: qkvBias, ...LINEAR_INIT });
+    this.qkv = new Linear(dim, 3 * dim, { ...starts, bias: qkvBias, weightInit: qkvInit });
     this.attnDrop = new Dropout(attnDrop);
-    this.proj = new Linear(dim, dim, LINEAR_INIT);
+    this.proj = new Linear(dim, dim, starts);
     this.projDrop = new Dropout(projDrop);
   }
 
@@ -99,13 +99,13 @@ export class SwinBlock extends Module implements MapBlock {
 
   constructor(readonly options: SwinBlockOptions) {
     super();
-    const { dim, mlpRatio, normEps, projDrop, dropPath } = options;
+    const { dim, mlpRatio, normEps, projDrop, dropPath, linearInit } = options;
     this.dim = dim;
     this.norm1 = new LayerNorm(dim, normEps);
     this.attn = new WindowAttention(options);
     this.dropPath1 = new DropPath(dropPath);
     this.norm2 = new LayerNorm(dim, normEps);
-    this.mlp = new Mlp(dim, Math.floor(dim * mlpRatio), { drop: projDrop, ...LINEAR_INIT });
+    this.mlp = new Mlp(dim, Math.floor(dim * mlpRatio), { drop: projDrop, ...LINEAR_STARTS[linearInit] });
     this.dropPath2 = new DropPath(dropPath);
   }
 

@@ -1,5 +1,6 @@
 // The configuration of Swin, and what timm, torchvision and the original set where they differ.
 import type { Size } from '../nn/index.js';
+import type { LinearInit } from './linearInit.js';
 
 export interface SwinConfig {
   /** Height and width in pixels. Undefined takes images of any size, but not with `smallMap: 'shrink'`. */
@@ -18,6 +19,7 @@ export interface SwinConfig {
   mlpRatio: number;
   qkvBias: boolean;
   normEps: number;
+  linearInit: LinearInit;
   dropRate: number;
   projDropRate: number;
   attnDropRate: number;
@@ -52,6 +54,7 @@ export const SWIN_DEFAULTS: SwinConfig = {
   mlpRatio: 4,
   qkvBias: true,
   normEps: 1e-5,
+  linearInit: 'truncatedNormal',
   dropRate: 0,
   projDropRate: 0,
   attnDropRate: 0,

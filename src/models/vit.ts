@@ -21,6 +21,7 @@ import {
   tensorDataOf,
   tensorOf,
 } from '../nn/index.js';
+import { LINEAR_STARTS, type LinearInit } from './linearInit.js';
 import type { ImageModel } from './registry.js';
 import type { PositionResampling, ResizableModel, SequenceModel, TransformerBlock } from './seams.js';
 
@@ -42,6 +43,7 @@ export interface ViTConfig {
   /** Start value of layer scale (Touvron et al. 2021), or none. */
   initValues: number | undefined;
   normEps: number;
+  linearInit: LinearInit;
   /** σ of the class token's truncated normal start. */
   clsTokenStd: number;
   /** Width of a linear layer with tanh before the head (Dosovitskiy et al., torchvision), or none. */
@@ -68,6 +70,7 @@ export const VIT_DEFAULTS: ViTConfig = {
   classToken: true,
   initValues: undefined,
   normEps: 1e-6,
+  linearInit: 'truncatedNormal',
   clsTokenStd: 1e-6,
   representationSize: undefined,
   dropRate: 0,
@@ -76,9 +79,6 @@ export const VIT_DEFAULTS: ViTConfig = {
   attnDropRate: 0,
   dropPathRate: 0,
 };
-
-/** Linear layers of a ViT start truncated-normal with σ = 0.02 and bias 0 (timm, JAX). */
-const LINEAR_INIT = { weightInit: init.truncatedNormal(0.02), biasInit: init.zeros };
 
 const POSITION_INIT = init.truncatedNormal(0.02);
 
@@ -126,18 +126,19 @@ export class Block extends Module implements TransformerBlock {
     super();
     const { embedDim, numHeads, mlpRatio, qkvBias, initValues, normEps, attnDropRate, projDropRate } = config;
     this.dim = embedDim;
+    const starts = LINEAR_STARTS[config.linearInit];
     const scale = (): Module => (initValues === undefined ? new Identity() : new LayerScale(embedDim, initValues));
     this.norm1 = new LayerNorm(embedDim, normEps);
     this.attn = new Attention(embedDim, numHeads, {
       qkvBias,
       attnDrop: attnDropRate,
       projDrop: projDropRate,
-      ...LINEAR_INIT,
+      ...starts,
     });
     this.ls1 = scale();
     this.dropPath1 = new DropPath(dropPath);
     this.norm2 = new LayerNorm(embedDim, normEps);
-    this.mlp = new Mlp(embedDim, Math.floor(embedDim * mlpRatio), { drop: projDropRate, ...LINEAR_INIT });
+    this.mlp = new Mlp(embedDim, Math.floor(embedDim * mlpRatio), { drop: projDropRate, ...starts });
     this.ls2 = scale();
     this.dropPath2 = new DropPath(dropPath);
   }
@@ -202,7 +203,8 @@ export class VisionTransformer extends Module implements ImageModel, SequenceMod
     this.fcNorm = averages ? new LayerNorm(embedDim, normEps) : new Identity();
     this.preLogits = representationSize === undefined ? new Identity() : new PreLogits(embedDim, representationSize);
     this.headDrop = new Dropout(config.dropRate);
-    this.head = numClasses > 0 ? new Linear(representationSize ?? embedDim, numClasses, LINEAR_INIT) : new Identity();
+    const headStart = LINEAR_STARTS[config.linearInit];
+    this.head = numClasses > 0 ? new Linear(representationSize ?? embedDim, numClasses, headStart) : new Identity();
   }
 
   /** Channels of the features. */

@@ -13,6 +13,8 @@ export interface AttentionOptions {
   attnDrop?: number;
   projDrop?: number;
   weightInit?: Initializer;
+  /** Of the weight that holds query, key and value; default: `weightInit`. */
+  qkvInit?: Initializer;
   biasInit?: Initializer;
 }
 
@@ -28,14 +30,14 @@ export class Attention extends Module {
   constructor(
     readonly dim: number,
     readonly numHeads: number,
-    { qkvBias = true, attnDrop = 0, projDrop = 0, ...inits }: AttentionOptions = {},
+    { qkvBias = true, attnDrop = 0, projDrop = 0, qkvInit, ...inits }: AttentionOptions = {},
   ) {
     super();
     if (dim % numHeads !== 0) {
       throw new UsageError(`embedDim must be a multiple of numHeads, got ${dim} and ${numHeads}.`);
     }
     this.scale = (dim / numHeads) ** -0.5;
-    this.qkv = new Linear(dim, 3 * dim, { bias: qkvBias, ...inits });
+    this.qkv = new Linear(dim, 3 * dim, { bias: qkvBias, ...inits, ...(qkvInit && { weightInit: qkvInit }) });
     this.attnDrop = new Dropout(attnDrop);
     this.proj = new Linear(dim, dim, inits);
     this.projDrop = new Dropout(projDrop);

@@ -51,6 +51,14 @@ export const xavierUniform: Initializer = (rng, shape) => {
   return uniform(Math.sqrt(6 / (fanIn + fanOut)))(rng, shape);
 };
 
+/** Glorot's uniform for `parts` matrices one under the other in one weight, each by its own fans. */
+export const xavierOfParts =
+  (parts: number): Initializer =>
+  (rng, shape) => {
+    const { fanIn, fanOut } = fans(shape);
+    return uniform(Math.sqrt(6 / (fanIn + fanOut / parts)))(rng, shape);
+  };
+
 /** He's uniform for a leaky rectifier of slope `a`: ±√(6 / ((1 + a²) · fanIn)). PyTorch's layers use a = √5. */
 export const kaimingUniform =
   (a = Math.sqrt(5)): Initializer =>
