@@ -1,6 +1,14 @@
 // Picks the widest kernels that this processor has.
 #include "kernels.h"
 
+#if defined(VITLAB_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "amx.h"
+#endif
+
 namespace vitlab {
 
 namespace baseline {
@@ -27,8 +35,37 @@ static const Kernels& choose() {
 static const Kernels& choose() { return baseline::kKernels; }
 #endif
 
+#if defined(VITLAB_AMX)
+/** Whether the processor has AMX for bfloat16, and the system lets this process use it. */
+static bool hasAmx() {
+  unsigned a, b, c, d;
+  constexpr unsigned kBf16 = 1 << 22, kTile = 1 << 24, kAvx512Bf16 = 1 << 5;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || (a & kAvx512Bf16) == 0) return false;
+  // Linux gives tiles to processes that ask for them
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+static Kernels chooseHalf(Kernels chosen) {
+  if (chosen.attention != avx512::kKernels.attention || !hasAmx()) return chosen;
+  chosen.name = "amx";
+  chosen.attentionScratch = amx::attentionScratch;
+  chosen.attention = amx::attention;
+  chosen.attentionGrad = amx::attentionGrad;
+  return chosen;
+}
+#else
+static Kernels chooseHalf(Kernels chosen) { return chosen; }
+#endif
+
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
+  return chosen;
+}
+
+const Kernels& halfKernels() {
+  static const Kernels chosen = chooseHalf(kernels());
   return chosen;
 }
 

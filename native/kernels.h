@@ -86,5 +86,7 @@ struct Kernels {
 
 /** The kernels for this processor. */
 const Kernels& kernels();
+/** The same where what matrix products read is in bfloat16: with AMX, they are computed in bfloat16. */
+const Kernels& halfKernels();
 
 }  // namespace vitlab

@@ -413,10 +413,11 @@ class AttentionOp : public OpKernel {
                    context->allocate_output(1, TensorShape({shape.batch, shape.heads, shape.tokens}), &logSum));
     const Numbers qkv = numbers(context, 0), mixed = numbers(*out);
     float* log = logSum->flat<float>().data();
+    const Kernels& chosen = qkv.half ? halfKernels() : kernels();
     inBlocks(context, shape.batch * shape.heads, 1, [&](int64_t unit, int64_t) {
       thread_local std::vector<float> scratch;
-      scratch.resize(kernels().attentionScratch(shape, false));
-      kernels().attention(shape, qkv, mixed, log, unit / shape.heads, unit % shape.heads, scratch.data());
+      scratch.resize(chosen.attentionScratch(shape, false));
+      chosen.attention(shape, qkv, mixed, log, unit / shape.heads, unit % shape.heads, scratch.data());
     });
   }
 
@@ -463,10 +464,11 @@ class AttentionGradOp : public OpKernel {
     const Numbers dout = numbers(context, 0), qkv = numbers(context, 1), out = numbers(context, 4),
                   dqkv = numbers(*dqkvTensor);
     const float* log = floats(context, 5);
+    const Kernels& chosen = qkv.half ? halfKernels() : kernels();
     const auto sequence = [&](int64_t b, int64_t head, float* dbias) {
       thread_local std::vector<float> scratch;
-      scratch.resize(kernels().attentionScratch(shape, true));
-      kernels().attentionGrad(shape, dout, qkv, out, log, dqkv, dbias, b, head, scratch.data());
+      scratch.resize(chosen.attentionScratch(shape, true));
+      chosen.attentionGrad(shape, dout, qkv, out, log, dqkv, dbias, b, head, scratch.data());
     };
     if (!shape.bias) {
       inBlocks(context, shape.batch * shape.heads, 1,
@@ -726,10 +728,14 @@ REGISTER_KERNEL_BUILDER(Name("VitlabMomentum").Device(tensorflow::DEVICE_CPU), M
 }  // namespace
 }  // namespace vitlab
 
-/** The addon says which instructions the kernels use. */
+/** The addon says which instructions the kernels use, and which those of products in bfloat16. */
 NAPI_MODULE_INIT() {
-  napi_value name;
-  napi_create_string_utf8(env, vitlab::kernels().name, NAPI_AUTO_LENGTH, &name);
-  napi_set_named_property(env, exports, "instructions", name);
+  const auto say = [&](const char* property, const char* name) {
+    napi_value value;
+    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &value);
+    napi_set_named_property(env, exports, property, value);
+  };
+  say("instructions", vitlab::kernels().name);
+  say("halfInstructions", vitlab::halfKernels().name);
   return exports;
 }

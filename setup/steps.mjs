@@ -2,7 +2,7 @@
 // it, and `run(run)`; nothing half-made is ever at its final place with a stamp beside it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { findCompiler, findPython, pythonVersion } from './machine.mjs';
+import { ask, findCompiler, findPython, pythonVersion } from './machine.mjs';
 import { fileHash, temporary } from './stamps.mjs';
 
 const GB = 1e9;
@@ -139,6 +139,16 @@ const instructionSets = {
   arm64: [{ name: 'baseline', width: 4, registers: 32, flags: undefined }],
 };
 
+/** For attention in bfloat16 with the tiles of AMX. */
+const amxFlags = ['-mamx-tile', '-mamx-bf16', '-mavx512bf16'];
+
+/** Whether a compiler, with its assembler, knows AMX; those before GCC 11 and Clang 12 do not. */
+function knowsAmx(compiler) {
+  if (process.arch !== 'x64') return false;
+  const input = '#include <immintrin.h>\nvoid f() { _tile_dpbf16ps(0, 1, 2); }\n';
+  return ask(compiler, [...amxFlags, '-x', 'c++', '-c', '-', '-o', '/dev/null'], { input }) !== undefined;
+}
+
 /** vitlab's own TensorFlow ops (native/): kernels for each instruction set, and what registers them. */
 function ops(root) {
   const compiler = findCompiler();
@@ -169,20 +179,23 @@ function ops(root) {
       const headers = [path.join(root, 'node_modules/node-api-headers/include'), path.join(wheel, 'include')];
       const defines = ['-DNDEBUG', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=vitlab_ops'];
       await compile('ops.cc', 'ops', ['-O2', ...defines, ...headers.map((header) => `-I${header}`)]);
-      await compile('dispatch.cc', 'dispatch', ['-O2']);
+      const amx = knowsAmx(compiler.command);
+      await compile('dispatch.cc', 'dispatch', ['-O2', ...(amx ? ['-DVITLAB_AMX'] : [])]);
       for (const { name, width, registers, flags } of instructionSets[process.arch]) {
         const wide = flags ? [...flags, '-mfma', `-mprefer-vector-width=${32 * width}`] : [];
-        const set = [`-DVITLAB_ISA=${name}`, `-DVITLAB_WIDTH=${width}`, `-DVITLAB_REGISTERS=${registers}`];
-        const all = ['-O3', '-fno-math-errno', '-fno-trapping-math', ...wide, ...set];
+        const size = [`-DVITLAB_WIDTH=${width}`, `-DVITLAB_REGISTERS=${registers}`];
+        const fast = ['-O3', '-fno-math-errno', '-fno-trapping-math', ...wide, ...size];
+        const all = [...fast, `-DVITLAB_ISA=${name}`];
         await compile('kernels.cc', `kernels-${name}`, all);
         await compile('depthwise.cc', `depthwise-${name}`, all);
         await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
+        if (amx && name === 'avx512') await compile('amx.cc', 'amx', [...fast, ...amxFlags, '-DVITLAB_ISA=amx']);
       }
       const part = path.join(temporary(root), 'vitlab_ops.node');
       const links = [`-L${wheel}`, ...libraries.map((so) => `-l:${so}`), `-Wl,-rpath,$ORIGIN/${relative}`];
       await run(compiler.command, ['-shared', ...objects, '-o', part, ...links]);
       renameSync(part, path.join(root, opsFile));
-      return { compiler: compiler.version };
+      return { compiler: compiler.version, amx };
     },
   };
 }

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { isTensorflow, type OpAttribute, tensorflow } from './backend.js';
 import type { Tensor, tf } from './tf.js';
 
-/** The instructions that the loaded ops use, such as `avx512`. */
-let instructions: string | undefined;
+/** The instructions that the loaded ops use, such as `avx512`, and those of their products in bfloat16, such as `amx`. */
+let instructions: { float: string; half: string } | undefined;
 let portable = 0;
 
 /**
@@ -19,11 +19,12 @@ export function loadNativeOps(): void {
   const packageFile = require.resolve('@tensorflow/tfjs-node-gpu/package.json');
   const file = path.join(path.dirname(packageFile), 'lib/napi-v8/vitlab_ops.node');
   if (!fs.existsSync(file)) return;
-  instructions = (require(file) as { instructions: string }).instructions;
+  const addon = require(file) as { instructions: string; halfInstructions: string };
+  instructions = { float: addon.instructions, half: addon.halfInstructions };
 }
 
-/** What the loaded ops are compiled for; undefined where there are none. */
-export const nativeInstructions = (): string | undefined => instructions;
+/** The instructions that the loaded ops use on tensors in float32 and in bfloat16; undefined where there are none. */
+export const nativeInstructions = (): Readonly<{ float: string; half: string }> | undefined => instructions;
 
 /** Whether the ops can be used now: they are loaded, TensorFlow computes, and nobody wants ordinary ops only. */
 export const hasNativeOps = (): boolean => instructions !== undefined && portable === 0 && isTensorflow();

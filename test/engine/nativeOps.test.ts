@@ -1,9 +1,13 @@
 // vitlab's own TensorFlow ops against the same of ordinary ops: values, gradients and updates; and that an export has none.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import {
   executeNative,
   hasNativeOps,
+  nativeInstructions,
   Program,
   startEngine,
   type Tensor,
@@ -14,6 +18,7 @@ import {
 import { mergeShifted, shiftedWindows } from '../../src/models/swinWindows.js';
 import { attention, conv2d, gelu, init, layerNorm, linear, Parameter } from '../../src/nn/index.js';
 import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
+import { attentionBetweenProducts } from '../support/halfAttention.js';
 
 const random = (shape: number[], seed: number): Tensor => tf.randomNormal(shape, 0, 1, 'float32', seed);
 
@@ -72,6 +77,62 @@ describe('own TensorFlow ops', () => {
       agree([qkv, bias], (x, b) => attention(x!, { ...settings, bias: b! }), 1e-4);
       agree([qkv, bias], (x, b) => attention(x!, { ...settings, bias: b!, mask }), 1e-4);
     }
+  });
+
+  it('give attention in bfloat16 to its precision, and in float32 exactly', () => {
+    const sizes = [
+      [1, 8],
+      [7, 24],
+      [17, 32],
+      [49, 64],
+      [101, 24],
+      [197, 64],
+      [300, 8],
+    ] as const;
+    for (const [tokens, size] of sizes) {
+      for (const added of [false, true]) {
+        const shape = { batch: 2, tokens, numHeads: 2, size, added };
+        const expected = withPortableOps(() => attentionBetweenProducts(shape, 'fp32'));
+        const check = (precision: 'fp32' | 'bf16', least: number, most: number): void => {
+          const results = attentionBetweenProducts(shape, precision);
+          assert.deepEqual(Object.keys(results), Object.keys(expected));
+          for (const [key, tensor] of Object.entries(expected)) {
+            const difference = tf.sub(results[key]!, tensor);
+            const relative = tf.norm(difference).dataSync()[0]! / Math.max(1, tf.norm(tensor).dataSync()[0]!);
+            const what = `${key}, ${tokens} tokens of ${size}, ${precision}`;
+            // of one token the weight is 1, and nothing is rounded
+            assert.ok(relative >= (tokens > 1 ? least : 0) && relative < most, `${what}: ${relative}`);
+            const largest = tf.max(tf.abs(difference)).dataSync()[0]!;
+            assert.ok(
+              largest < 4 * most * Math.max(1, tf.max(tf.abs(tensor)).dataSync()[0]!),
+              `${what}: off by ${largest}`,
+            );
+          }
+        };
+        check('fp32', 0, 3e-6);
+        check('bf16', 3e-4, 6e-3);
+      }
+    }
+  });
+
+  it('give the same bits of attention in bfloat16 with any number of threads', () => {
+    const script = path.join(__dirname, '..', 'support', 'halfAttention.ts');
+    const [one, two] = ['1', '2'].map((threads) => {
+      const env = { ...process.env, TF_NUM_INTRAOP_THREADS: threads };
+      const run = spawnSync(process.execPath, ['--import', 'tsx', script], { encoding: 'utf8', env });
+      assert.equal(run.status, 0, run.stderr);
+      return run.stdout;
+    });
+    assert.match(one!, /^[0-9a-f]{64}\n$/);
+    assert.equal(one, two);
+  });
+
+  it('use AMX for products in bfloat16 where processor and compiler have it', () => {
+    const processor = /^flags\s*:.*$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[0].split(' ') ?? [];
+    const { made } = JSON.parse(fs.readFileSync('.vitlab/setup/ops.json', 'utf8')) as { made: { amx: boolean } };
+    const { float, half } = nativeInstructions()!;
+    const has = ['amx_tile', 'amx_bf16', 'avx512_bf16'].every((flag) => processor.includes(flag));
+    assert.equal(half, made.amx && has && float === 'avx512' ? 'amx' : float);
   });
 
   it('give depthwise convolutions and their gradients', () => {

@@ -1,11 +1,12 @@
 // One fake for npm, python3 and c++: makes the files that the real one would, and notes what it was asked. What goes
-// wrong comes from the environment: FAKE_FAIL and FAKE_HANG name a call, FAKE_OFFLINE, FAKE_PYTHON, FAKE_NO_VENV.
+// wrong comes from the environment: FAKE_FAIL and FAKE_HANG name a call, FAKE_OFFLINE, FAKE_PYTHON, FAKE_NO_VENV, FAKE_NO_AMX.
 const fs = require('node:fs');
 const path = require('node:path');
 
 const tool = path.basename(process.argv[1]).replace('python3', 'python');
 const args = process.argv.slice(2);
-const { FAKE_CLONE: clone, FAKE_FAIL, FAKE_HANG, FAKE_SLOW, FAKE_OFFLINE, FAKE_PYTHON, FAKE_NO_VENV } = process.env;
+const { FAKE_CLONE: clone, FAKE_FAIL, FAKE_HANG, FAKE_SLOW, FAKE_OFFLINE, FAKE_PYTHON } = process.env;
+const { FAKE_NO_VENV, FAKE_NO_AMX } = process.env;
 
 function make(file, content = '') {
   fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -72,6 +73,7 @@ const fakes = {
   'c++'() {
     if (args[0] === '--version') return console.log('fake c++ 12.2.0');
     if (args.includes('-fsyntax-only')) return;
+    if (FAKE_NO_AMX && args.some((arg) => arg.startsWith('-mamx'))) process.exit(1);
     const output = args[args.indexOf('-o') + 1];
     if (args.includes('-c')) return make(output);
     install(

@@ -1,0 +1,60 @@
+// Attention between matrix products in bfloat16, with its gradients. As a script: prints a digest of all, for the number
+// of threads that TF_NUM_INTRAOP_THREADS names.
+import { createHash } from 'node:crypto';
+import { Program, startEngine, type Tensor, tf, valueAndGradients } from '../../src/engine/index.js';
+import { attention, linear } from '../../src/nn/index.js';
+
+export interface AttentionCase {
+  batch: number;
+  tokens: number;
+  numHeads: number;
+  size: number;
+  /** Whether there are a bias, with its gradient, and a mask. */
+  added: boolean;
+}
+
+/** Numbers that bfloat16 holds exactly. */
+const halves = (shape: number[], seed: number): Tensor =>
+  tf.div(tf.round(tf.mul(tf.clipByValue(tf.randomNormal(shape, 0, 1, 'float32', seed), -3.9, 3.9), 32)), 32);
+
+/**
+ * Output, gradient by qkv and, where there is one, by the bias. The layers before and behind multiply by 1, so that
+ * `bf16` rounds what attention reads and writes, and nothing else.
+ */
+export function attentionBetweenProducts(
+  { batch, tokens, numHeads, size, added }: AttentionCase,
+  precision: 'fp32' | 'bf16',
+): Record<string, Tensor> {
+  const width = numHeads * size;
+  const inputs: Record<string, Tensor> = {
+    qkv: halves([batch, tokens, 3 * width], 1),
+    direction: halves([batch, tokens, width], 2),
+    before: tf.eye(3 * width),
+    behind: tf.eye(width),
+  };
+  if (added) {
+    inputs['bias'] = tf.randomNormal([numHeads, tokens, tokens], 0, 1, 'float32', 3);
+    inputs['mask'] = tf.mul(tf.randomUniform([batch, tokens, tokens], 0, 1.4, 'int32', 4), -100);
+  }
+  const program = new Program({ precision }).define('attention', ({ qkv, direction, before, behind, bias, mask }) => {
+    const layers = (): Tensor =>
+      linear(attention(linear(qkv!, before!), { numHeads, scale: size ** -0.5, bias, mask }), behind!);
+    const { gradients } = valueAndGradients(() => tf.sum(tf.mul(layers(), direction!)), added ? [qkv!, bias!] : [qkv!]);
+    return { out: layers(), ...Object.fromEntries(gradients.map((gradient, i) => [['dqkv', 'dbias'][i], gradient])) };
+  });
+  const results = program.run('attention', inputs);
+  program.dispose();
+  return results;
+}
+
+async function main(): Promise<void> {
+  await startEngine('tensorflow');
+  const hash = createHash('sha256');
+  for (const added of [false, true]) {
+    const results = attentionBetweenProducts({ batch: 5, tokens: 49, numHeads: 3, size: 32, added }, 'bf16');
+    for (const tensor of Object.values(results)) hash.update(tensor.dataSync());
+  }
+  console.log(hash.digest('hex'));
+}
+
+if (require.main === module) void main();
