@@ -1,17 +1,17 @@
 // Matrix products in the forms that TensorFlow's float32 kernels for processors are fast at. A rewrite of the recorded
 // graph.
-import { hasNativeOps } from '../nativeOps.js';
+import { hasNativeOps, nativeInstructions } from '../nativeOps.js';
 import type { GraphNode } from './graph.js';
 
 /**
- * Columns of a result at which oneDNN's float32 kernel (TensorFlow 2.21, AVX-512) falls to half its speed, unless the
+ * Columns of a result at which oneDNN's float32 kernel for AVX-512 (TensorFlow 2.21) falls to half its speed, unless the
  * second factor is given transposed. They are the columns of the gradients of a ViT-B's MLP.
  */
 const SLOW_COLUMNS = 3072;
 
 /** `nodes` with faster products of the same values, but for the last bits. */
 export function fastProducts(nodes: readonly GraphNode[]): GraphNode[] {
-  const turns = hasNativeOps();
+  const turns = hasNativeOps() && nativeInstructions()!.float === 'avx512';
   return nodes.flatMap((node) => {
     const plain = asMatMul(node);
     return turns && plain.op === 'MatMul' && plain.shape?.[1] === SLOW_COLUMNS ? turned(plain) : [plain];
