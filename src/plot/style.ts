@@ -58,7 +58,7 @@ export function axis(
   return {
     ...(label && { title: { text: label, standoff: 10, font: { size: 13 } } }),
     type: log ? 'log' : '-',
-    ...(log && spansDecade(values) && { dtick: 'D2' }), // 1, 2, 5, 10: plotly's nine a decade run into each other
+    ...(log && logTicks(values)),
     ...(percent && { tickformat: PERCENT_TICKS }),
     ...(range && { range }),
     automargin: true,
@@ -71,10 +71,15 @@ export function axis(
   };
 }
 
-const spansDecade = (values: Iterable<number | null>): boolean => {
-  const positive = [...values].filter((value) => value !== null && value > 0) as number[];
-  return Math.max(...positive) >= 10 * Math.min(...positive);
-};
+/** 1, 2, 5, 10, … over one or two decades, powers of ten over more: plotly's own ticks run into each other. */
+function logTicks(values: Iterable<number | null>): { tickvals: number[] } | { dtick: 1 } | undefined {
+  const logs = [...values].flatMap((value) => (value !== null && value > 0 ? [Math.log10(value)] : []));
+  const [low, high] = [Math.min(...logs), Math.max(...logs)];
+  if (!(high - low >= 1)) return undefined;
+  if (high - low >= 2) return { dtick: 1 };
+  const decades = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => 10 ** (Math.floor(low) + i));
+  return { tickvals: decades.flatMap((decade) => [decade, 2 * decade, 5 * decade]) };
+}
 
 /** Where all values are the same one: a tenth of it to either side. Plotly would show 1 to either side. */
 function rangeAboutOne(values: Iterable<number | null>, percent = false): [number, number] | undefined {

@@ -90,8 +90,9 @@ describe('curves', () => {
     assert.deepEqual([ticks([1, 2, 3]), ticks([0.5, 1]), ticks([1, 100])], [1, undefined, undefined]);
     const onLog = curvesFigure([{ name: 'a', x: [1, 5], y: [1, 5] }], { x: { log: true } });
     assert.equal(onLog.layout.xaxis?.dtick, undefined, 'there it would be a tick a decade');
-    const decades = curvesFigure([{ name: 'a', x: [0, 1, 10], y: [1, 5, 9] }], { x: { log: true } });
-    assert.equal(decades.layout.xaxis?.dtick, 'D2');
+    const over = (...x: number[]) => curvesFigure([{ name: 'a', x, y: x }], { x: { log: true } }).layout.xaxis;
+    assert.deepEqual(over(0, 2, 20)?.tickvals, [1, 2, 5, 10, 20, 50, 100, 200, 500]);
+    assert.equal(over(1, 2, 300)?.dtick, 1, 'powers of ten over more than two decades');
   });
 
   it('say percentages with the digits that they need', () => {
