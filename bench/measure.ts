@@ -139,7 +139,9 @@ export async function measure(row: Row, options: MeasureOptions, wholeMs?: numbe
   const peers = row.kind === 'first' || !torch ? 0 : options.compile && 'model' in row ? 2 : 1;
   const ours = (): Contestant => Contestant.start(process.execPath, worker, __dirname);
   const peer = (...more: string[]): Contestant => Contestant.start(torch!, [...script, ...more]);
-  const sides = [ours(), ...[peer, () => peer('compile')].slice(0, peers).map((start) => start())];
+  const sides = [ours()];
+  if (peers > 0) sides.push(peer());
+  if (peers > 1) sides.push(peer('compile'));
   // a machine's speed swings, so what it can do at most is measured in the same rounds
   const product = 'model' in row && !row.tuning ? MATMULS[row.precision] : undefined;
   const yardsticks = product ? [ours(), ...(torch ? [peer()] : [])] : [];
@@ -153,10 +155,11 @@ export async function measure(row: Row, options: MeasureOptions, wholeMs?: numbe
     for (const side of sides) figures.push(await side.figures());
     const { flops = 0, eagerMs, graphBytes } = sides[0]!.ready;
     const speed = flops / figures[0]!.ms / 1e6;
-    const best = Math.min(...yardsticks.map(({ times }) => median(times)));
+    const peak =
+      product && yardsticks[0]!.ready.flops! / Math.min(...yardsticks.map(({ times }) => median(times))) / 1e6;
     return {
       ...inRow(row.name, figures),
-      fractionOfPeak: product && flops ? round((speed * best * 1e6) / yardsticks[0]!.ready.flops!, 3) : null,
+      fractionOfPeak: peak && flops ? round(speed / peak, 3) : null,
       gflops: flops ? round(speed, 1) : null,
       ofWhole: wholeMs === undefined ? null : round(figures[0]!.ms / wholeMs, 3),
       ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),

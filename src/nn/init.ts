@@ -45,12 +45,6 @@ export function fans(shape: readonly number[]): { fanIn: number; fanOut: number 
   return { fanIn: (shape[1] ?? 1) * kernel, fanOut: (shape[0] ?? 1) * kernel };
 }
 
-/** Glorot's uniform: ±√(6 / (fanIn + fanOut)). */
-export const xavierUniform: Initializer = (rng, shape) => {
-  const { fanIn, fanOut } = fans(shape);
-  return uniform(Math.sqrt(6 / (fanIn + fanOut)))(rng, shape);
-};
-
 /** Glorot's uniform for `parts` matrices one under the other in one weight, each by its own fans. */
 export const xavierOfParts =
   (parts: number): Initializer =>
@@ -58,6 +52,9 @@ export const xavierOfParts =
     const { fanIn, fanOut } = fans(shape);
     return uniform(Math.sqrt(6 / (fanIn + fanOut / parts)))(rng, shape);
   };
+
+/** Glorot's uniform: ±√(6 / (fanIn + fanOut)). */
+export const xavierUniform = xavierOfParts(1);
 
 /** He's uniform for a leaky rectifier of slope `a`: ±√(6 / ((1 + a²) · fanIn)). PyTorch's layers use a = √5. */
 export const kaimingUniform =

@@ -281,6 +281,22 @@ describe('Program', () => {
     program.dispose();
   });
 
+  it('records a step that changes what was fixed before', () => {
+    const weight = tf.variable(tf.tensor2d([1, 0, 0, 1], [2, 2]));
+    const product: Step = ({ x }) => ({ y: tf.matMul(x as tf.Tensor2D, weight) });
+    const program = new Program({ precision: 'bf16' }).define('look', product).define('change', (inputs) => {
+      const { y } = product(inputs);
+      weight.assign(tf.mul(weight, 2));
+      return { y: y! };
+    });
+    const x = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+    const run = (step: string): number[] => values(program.run(step, { x })['y']!);
+    assert.deepEqual(run('look'), [1, 2, 3, 4]);
+    assert.deepEqual(run('change'), [1, 2, 3, 4]);
+    assert.deepEqual(run('look'), [2, 4, 6, 8]);
+    program.dispose();
+  });
+
   it('draws numbers that follow from seed and step, the same eagerly and replayed', () => {
     const step: Step = ({ key }) => ({ u: new RandomKey(key!).uniform([1000], 'test') });
     const draw = (mode: 'eager' | 'replay', seed: number, at: number): number[] => {

@@ -4,7 +4,7 @@
 //
 // Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
 // ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
-import { control, DataType, type GraphNode, typeAttribute } from './graph.js';
+import { control, DataType, type GraphNode, typeAttribute, variableNode } from './graph.js';
 import type { SessionVariable } from './recordingSession.js';
 
 /** Ops that are computed in bfloat16, and which of their inputs are floats (others are sizes). */
@@ -44,7 +44,11 @@ const first = (node: GraphNode): string => `${node.name}:0`;
  * variables, which no step changes, once for all runs.
  */
 export function autocast(nodes: readonly GraphNode[], fixed: readonly SessionVariable[] = []): GraphNode[] {
-  return new Autocast(nodes, fixed).rewritten;
+  const { rewritten, alsoSet } = new Autocast(nodes, fixed);
+  return rewritten.map((node) => {
+    const also = alsoSet.get(node.name);
+    return also ? { ...node, inputs: [...node.inputs, control(also)] } : node;
+  });
 }
 
 class Autocast {
@@ -60,7 +64,7 @@ class Autocast {
   /** Fixed variables by the output that reads them. */
   private readonly fixed: ReadonlyMap<string, SessionVariable>;
   /** What else is set when a variable is set, by the node that sets it. */
-  private readonly alsoSet = new Map<string, string>();
+  readonly alsoSet = new Map<string, string>();
 
   constructor(nodes: readonly GraphNode[], fixed: readonly SessionVariable[]) {
     this.fixed = new Map(fixed.map((variable) => [variable.read, variable]));
@@ -72,10 +76,6 @@ class Autocast {
       });
     }
     for (const node of nodes) this.rewrite(node);
-    for (const node of this.rewritten) {
-      const also = this.alsoSet.get(node.name);
-      if (also) node.inputs = [...node.inputs, control(also)];
-    }
   }
 
   private rewrite(node: GraphNode): void {
@@ -149,15 +149,13 @@ class Autocast {
   /** A session variable that has a fixed one in bfloat16, and is set together with it. */
   private kept({ variable, handle, feed, set }: SessionVariable): string {
     const name = `${handle}/bf16`;
-    const add = (node: string, op: string, inputs: string[], attributes: GraphNode['attributes']): string => {
-      this.rewritten.push({ name: node, op, inputs, attributes: { dtype: HALF, ...attributes } });
+    const add = (node: string, op: string, inputs: string[]): string => {
+      this.rewritten.push({ name: node, op, inputs, attributes: { dtype: HALF } });
       return node;
     };
-    const text = (value: string) => ({ kind: 'string', value }) as const;
-    const shape = { kind: 'shape', value: variable.shape } as const;
-    add(name, 'VarHandleOp', [], { shape, shared_name: text(name), container: text('') });
-    this.alsoSet.set(set, add(`${name}/set`, 'AssignVariableOp', [name, this.toHalf(feed)], {}));
-    return `${add(`${name}/read`, 'ReadVariableOp', [name], {})}:0`;
+    this.rewritten.push(variableNode(name, DataType.bfloat16, variable.shape));
+    this.alsoSet.set(set, add(`${name}/set`, 'AssignVariableOp', [name, this.toHalf(feed)]));
+    return `${add(`${name}/read`, 'ReadVariableOp', [name])}:0`;
   }
 
   private cast(name: string, input: string, from: number, to: number): string {

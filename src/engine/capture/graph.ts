@@ -32,6 +32,14 @@ export interface GraphNode {
 
 export const typeAttribute = (value: number): AttributeValue => ({ kind: 'type', value });
 
+/** The node of a session variable. */
+export function variableNode(name: string, dtype: number, shape: readonly number[]): GraphNode {
+  const text = (value: string): AttributeValue => ({ kind: 'string', value });
+  const attributes = { shared_name: text(name), container: text('') };
+  const type = { dtype: typeAttribute(dtype), shape: { kind: 'shape', value: shape } as const };
+  return { name, op: 'VarHandleOp', inputs: [], attributes: { ...type, ...attributes } };
+}
+
 /** As an input: `node` runs before. */
 export const control = (node: string): string => `^${node}`;
 

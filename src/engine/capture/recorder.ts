@@ -2,7 +2,16 @@
 import { CaptureError } from '../../errors.js';
 import { tensorflow } from '../backend.js';
 import { type Tensor, tf, type Variable } from '../tf.js';
-import { type AttributeValue, type ConstantTensor, control, DataType, type GraphNode, typeAttribute } from './graph.js';
+import {
+  type AttributeValue,
+  type ConstantTensor,
+  control,
+  DataType,
+  type GraphNode,
+  typeAttribute,
+  variableNode,
+} from './graph.js';
+import { Outlines } from './outlines.js';
 import { type GrowingGraph, RecordingSession, type SessionVariable, type Tensors } from './recordingSession.js';
 
 /** One recorded step: its inputs, outputs and the variables that it changes, as graph names. */
@@ -43,6 +52,7 @@ export class Recorder implements GrowingGraph {
   readonly nodes: GraphNode[] = [];
   readonly variables = new Map<Variable, SessionVariable>();
   private readonly backend = tensorflow();
+  readonly outlines = new Outlines(this.backend.binding);
   private readonly constants = new Map<string, string>();
 
   /**
@@ -122,13 +132,8 @@ export class Recorder implements GrowingGraph {
     const k = this.variables.size;
     const dtype = typeAttribute(this.backend.getDTypeInteger(variable.dtype));
     const shape: AttributeValue = { kind: 'shape', value: variable.shape };
-    const text = (value: string): AttributeValue => ({ kind: 'string', value });
-    const handle = this.add(
-      'VarHandleOp',
-      [],
-      { dtype, shape, shared_name: text(`v${k}`), container: text('') },
-      `v${k}`,
-    );
+    const handle = `v${k}`;
+    this.nodes.push(variableNode(handle, this.backend.getDTypeInteger(variable.dtype), variable.shape));
     const read = this.add('ReadVariableOp', [handle], { dtype }, `v${k}/read`);
     const feed = this.add('Placeholder', [], { dtype, shape }, `v${k}/feed`);
     const set = this.add('AssignVariableOp', [handle, feed], { dtype }, `v${k}/set`);

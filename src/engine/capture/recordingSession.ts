@@ -21,7 +21,7 @@ import {
   type GraphNode,
   typeAttribute,
 } from './graph.js';
-import { type Outline, type OutlineInput, Outlines } from './outlines.js';
+import type { Outline, OutlineInput, Outlines } from './outlines.js';
 
 /** Tensors by name. */
 export type Tensors = Record<string, Tensor>;
@@ -41,6 +41,8 @@ export interface SessionVariable {
 /** The graph that a recording adds to. Each gives the name of a node or output. */
 export interface GrowingGraph {
   readonly nodes: readonly GraphNode[];
+  /** What ops give, known from one step to the next. */
+  readonly outlines: Outlines;
   add(
     op: string,
     inputs: string[],
@@ -80,7 +82,6 @@ export class RecordingSession {
   private readonly constants = new Set<number>();
   /** Ids of tensors without values count down from here: tfjs-node frees only what has a positive one. */
   private lastId = -1;
-  private readonly probe: Outlines;
   private readonly variablesById = new Map<number, Variable>();
   /** Tensors whose values were given in JavaScript while recording: constants of the step. */
   private readonly madeInside = new WeakSet<object>();
@@ -101,7 +102,6 @@ export class RecordingSession {
   ) {
     const { backend } = this;
     this.start = recorder.nodes.length;
-    this.probe = new Outlines(this.binding);
     for (const [key, tensor] of Object.entries(inputs)) {
       const attributes: Record<string, AttributeValue> = {
         dtype: typeAttribute(backend.getDTypeInteger(tensor.dtype)),
@@ -163,7 +163,7 @@ export class RecordingSession {
 
   /** Our own versions of the binding's calls. Its properties are read-only, so these are defined over it. */
   private recordingCalls(): PropertyDescriptorMap {
-    const { binding } = this;
+    const { binding, recorder } = this;
     const calls: Pick<Binding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
       createTensor: (shape, dtype, values) => {
         const id = binding.createTensor(shape, dtype, values);
@@ -182,7 +182,7 @@ export class RecordingSession {
           );
         }
         const from = inputs.map((id) => this.source(id, `an input of ${op}`));
-        const outlines = this.probe.of(
+        const outlines = recorder.outlines.of(
           op,
           attributes,
           inputs.map((id) => this.inputOf(id)),
