@@ -5,9 +5,12 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import sharp from 'sharp';
 import { type Measurement, measure } from '../../bench/measure.js';
+import { type Baseline, compareWith, readBaseline } from '../../bench/regression.js';
 import { type DataRow, type ModelRow, SUITES } from '../../bench/rows.js';
 import { openDataset } from '../data/index.js';
 import { UsageError } from '../errors.js';
+import { METRIC_EXIT } from '../recipes/index.js';
+import { plural } from '../words.js';
 import { matches } from './glob.js';
 
 interface Flags {
@@ -18,6 +21,8 @@ interface Flags {
   readonly quick?: boolean;
   readonly rounds?: number;
   readonly out?: string;
+  readonly baseline?: string;
+  readonly tolerance: number;
 }
 
 const ROUNDS = { quick: 5, full: 9 };
@@ -33,7 +38,15 @@ export function benchCommand(): Command {
     .option('--quick', 'fewer rows and rounds')
     .option('--rounds <n>', 'rounds of each side in a row', parseRounds)
     .option('--out <file>', 'also write the rows and the machine to this JSON file')
+    .option('--baseline <file>', 'an earlier --out; exit status 3 where a ratio of the same row is worse')
+    .option('--tolerance <share>', 'how much worse a ratio may be', parseShare, 0.15)
     .action(run);
+}
+
+function parseShare(text: string): number {
+  const share = Number(text);
+  if (!(share > 0 && share < 1)) throw new InvalidArgumentError('It is a number between 0 and 1.');
+  return share;
 }
 
 function parseRounds(text: string): number {
@@ -44,8 +57,9 @@ function parseRounds(text: string): number {
   return rounds;
 }
 
-async function run({ suite, only, torch, compile, quick = false, rounds, out }: Flags): Promise<void> {
+async function run({ suite, only, torch, compile, quick = false, rounds, out, ...flags }: Flags): Promise<void> {
   const rows = chosen(suite, quick, only);
+  const baseline = flags.baseline === undefined ? undefined : readBaseline(flags.baseline);
   const load = os.loadavg()[0]!;
   if (load > 0.5)
     console.error(`The load of this machine is ${load.toFixed(1)}: figures of a busy machine say little.`);
@@ -66,6 +80,16 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out }: 
     fs.rmSync(folder, { recursive: true });
   }
   if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
+  if (baseline) judge(baseline, measured, flags.tolerance);
+}
+
+/** Says on stderr what got worse, and exits with 3 if something did. */
+function judge(baseline: Baseline, measured: readonly Measurement[], tolerance: number): void {
+  const { compared, worse } = compareWith(baseline, measured, tolerance);
+  if (compared === 0) throw new UsageError('The baseline has no ratio in common with what was measured.');
+  for (const line of worse) console.error(line);
+  console.error(`${worse.length} of ${plural(compared, 'ratio')} worse by more than ${Math.round(100 * tolerance)} %`);
+  if (worse.length > 0) process.exitCode = METRIC_EXIT;
 }
 
 function chosen(suite: Flags['suite'], quick: boolean, only: Flags['only']): (ModelRow | DataRow)[] {

@@ -13,7 +13,7 @@ export { junitXml } from './junit.js';
 export { type JupyterLab, startJupyterLab } from './jupyterLab.js';
 export { Lab, type LabOptions, openLab, type SeriesOptions } from './lab.js';
 export { readNotebook, writeText } from './notebook.js';
-export { type CellOutcome, exitCodeOf, type Outcome } from './outcome.js';
+export { type CellOutcome, exitCodeOf, METRIC_EXIT, type Outcome } from './outcome.js';
 export { type Json, oneOf, type Parameters, parseAssignments } from './parameters.js';
 export { type Plan, planRuns, type RunRequest, readParams } from './plan.js';
 export { ROOT } from './provenance.js';

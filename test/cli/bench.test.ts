@@ -1,8 +1,10 @@
 // The benchmark command: what it measures, writes and refuses. No figure of it is judged here.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import type { Measurement } from '../../bench/measure.js';
+import { compareWith } from '../../bench/regression.js';
 import { cli, temporaryFolder } from '../recipes/support.js';
 
 describe('vitlab bench', () => {
@@ -29,11 +31,48 @@ describe('vitlab bench', () => {
     }
   });
 
+  it('exits with 3 where a ratio is worse than that of an earlier report', async () => {
+    const folder = temporaryFolder();
+    try {
+      const name = 'infer ViT 192×4, 101 tokens, batch 32, fp32';
+      const file = path.join(folder.dir, 'earlier.json');
+      const rows = [{ name, ratio: 1.5, compiledRatio: null, fractionOfPeak: 100, ofWhole: null }];
+      writeFileSync(file, JSON.stringify({ rows }));
+      const { code, stderr } = await cli([
+        'bench',
+        '--only',
+        'infer ViT 192*fp32',
+        '--rounds',
+        '1',
+        '--baseline',
+        file,
+      ]);
+      assert.equal(code, 3);
+      assert.match(stderr, /infer ViT 192×4.*: fractionOfPeak 0\.\d+, was 100\n1 of 1 ratio worse by more than 15 %/);
+    } finally {
+      folder.remove();
+    }
+  });
+
+  it('compares the ratios that both reports have, within a tolerance', () => {
+    const row = (figures: object) => ({ name: 'a', ratio: null, compiledRatio: null, ...figures }) as Measurement;
+    const then = { ratio: 2, compiledRatio: 1.5, fractionOfPeak: null, ofWhole: 0.8 };
+    const baseline = new Map([['a', then]]);
+    const slower = row({ ratio: 1.7, compiledRatio: 1.3, fractionOfPeak: 0.1, ofWhole: 1 });
+    assert.deepEqual(compareWith(baseline, [slower], 0.14), {
+      compared: 3,
+      worse: ['a: ratio 1.7, was 2', 'a: ofWhole 1, was 0.8'],
+    });
+    assert.deepEqual(compareWith(baseline, [slower, { ...slower, name: 'b' }], 0.21), { compared: 3, worse: [] });
+  });
+
   it('refuses what it cannot measure', async () => {
     const cases: [string[], RegExp][] = [
       [['--only', 'train ResNet*', '*GPT*'], /No row of all matches train ResNet\*, \*GPT\*/],
       [['--suite', 'speed'], /train, infer, first, data, all/],
       [['--rounds', '0'], /whole number from 1/],
+      [['--tolerance', '2'], /between 0 and 1/],
+      [['--baseline', 'package.json'], /package\.json is not a report/],
     ];
     for (const [flags, message] of cases) {
       const { code, stderr } = await cli(['bench', ...flags]);
