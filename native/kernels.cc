@@ -58,16 +58,27 @@ inline vf errorFunction(vf x) {
 inline vf distribution(vf x) { return 0.5f + 0.5f * errorFunction(x * 0.70710678f); }
 inline vf density(vf x) { return 0.39894228f * exponential(-0.5f * x * x); }
 
-void gelu(Numbers x, Numbers y, int64_t begin, int64_t end) {
-  over(begin, end, [=](int64_t i, int64_t n) {
-    const vf v = get(x, i, n);
+void biasAdd(Numbers x, const float* bias, int64_t dim, const float* residual, Numbers y, int64_t begin, int64_t end) {
+  overRows(begin, end, dim, [=](int64_t i, int64_t column, int64_t n) {
+    const vf v = get(x, i, n) + get(bias + column, n);
+    put(y, i, residual ? v + get(residual + i, n) : v, n);
+  });
+}
+
+inline vf biased(Numbers x, const float* bias, int64_t i, int64_t column, int64_t n) {
+  return bias ? get(x, i, n) + get(bias + column, n) : get(x, i, n);
+}
+
+void gelu(Numbers x, const float* bias, int64_t dim, Numbers y, int64_t begin, int64_t end) {
+  overRows(begin, end, dim, [=](int64_t i, int64_t column, int64_t n) {
+    const vf v = biased(x, bias, i, column, n);
     put(y, i, v * distribution(v), n);
   });
 }
 
-void geluGrad(Numbers dy, Numbers x, Numbers dx, int64_t begin, int64_t end) {
-  over(begin, end, [=](int64_t i, int64_t n) {
-    const vf v = get(x, i, n);
+void geluGrad(Numbers dy, Numbers x, const float* bias, int64_t dim, Numbers dx, int64_t begin, int64_t end) {
+  overRows(begin, end, dim, [=](int64_t i, int64_t column, int64_t n) {
+    const vf v = biased(x, bias, i, column, n);
     put(dx, i, get(dy, i, n) * (distribution(v) + v * density(v)), n);
   });
 }
@@ -367,7 +378,7 @@ void attentionGrad(const AttentionShape& s, Numbers dout, Numbers qkv, Numbers o
 
 extern const Kernels kKernels;
 const Kernels kKernels = {
-    TEXT(VITLAB_ISA),     gelu,       geluGrad,         layerNorm, layerNormGradInput,
+    TEXT(VITLAB_ISA),     biasAdd,    gelu,             geluGrad,  layerNorm, layerNormGradInput,
     layerNormGradWeights, columnSum,  transpose,        attentionScratch, attention, attentionGrad,
     W,                    depthwiseScratch, depthwise, depthwiseGradWeight, adam, momentum,
 };

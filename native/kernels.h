@@ -41,10 +41,13 @@ struct MomentumFactors {
 
 struct Kernels {
   const char* name;
-  /** Elements `[begin, end)`: y = x Φ(x). */
-  void (*gelu)(Numbers x, Numbers y, int64_t begin, int64_t end);
-  /** dx = dy (Φ(x) + x φ(x)). */
-  void (*geluGrad)(Numbers dy, Numbers x, Numbers dx, int64_t begin, int64_t end);
+  /** Elements `[begin, end)` of rows of width `dim`: y = x + bias + residual; residual may be null. */
+  void (*biasAdd)(Numbers x, const float* bias, int64_t dim, const float* residual, Numbers y, int64_t begin,
+                  int64_t end);
+  /** The same elements: y = z Φ(z), where z = x + bias; bias may be null. */
+  void (*gelu)(Numbers x, const float* bias, int64_t dim, Numbers y, int64_t begin, int64_t end);
+  /** dx = dy (Φ(z) + z φ(z)). */
+  void (*geluGrad)(Numbers dy, Numbers x, const float* bias, int64_t dim, Numbers dx, int64_t begin, int64_t end);
   /** Rows `[begin, end)` of width `dim`; keeps mean and 1 / √(variance + ε) of each row. */
   void (*layerNorm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, Numbers y,
                     float* mean, float* scale, int64_t begin, int64_t end);

@@ -69,6 +69,8 @@ Numbers numbers(OpKernelContext* context, int input) { return numbers(context->i
 
 /** Output `index` in the memory of one of `inputs` where nobody else needs that, or in new memory. */
 Tensor* outputLike(OpKernelContext* context, std::vector<int> inputs, int index, const TensorShape& shape) {
+  const auto leftOut = [&](int input) { return input >= context->num_inputs(); };
+  inputs.erase(std::remove_if(inputs.begin(), inputs.end(), leftOut), inputs.end());
   Tensor* output = nullptr;
   const absl::Status status = context->forward_input_or_allocate_output(inputs, index, shape, &output);
   if (!status.ok()) context->CtxFailure(status);
@@ -84,22 +86,70 @@ absl::Status likeFirst(InferenceContext* c) {
 /** An attribute for the type of inputs or outputs that autocast may turn into bfloat16. */
 #define NUMBERS(name) name ": {float, bfloat16} = DT_FLOAT"
 
+int64_t lastDim(const Tensor& x) { return x.dims() == 0 ? 1 : x.dim_size(x.dims() - 1); }
+int64_t rowsOf(const Tensor& x) { return lastDim(x) == 0 ? 0 : x.NumElements() / lastDim(x); }
+
+/** Inputs that may be left out: `[]` or `[tensor]`. */
+#define OPTIONAL(name, attribute) name ": " attribute " * float"
+#define COUNT(name) name ": int >= 0 = 0"
+
+/** The values of input `index`, which must be `size` many; null where it is left out. */
+const float* optional(OpKernelContext* context, int index, int64_t size) {
+  if (index >= context->num_inputs()) return nullptr;
+  const Tensor& tensor = context->input(index);
+  if (tensor.NumElements() != size)
+    context->CtxFailure(absl::InvalidArgumentError("a bias must be as wide as x, and what is added as large"));
+  return tensor.flat<float>().data();
+}
+
+/** How many elements of x are a row: all of them where no bias is added to each. */
+int64_t rowWidth(const Tensor& x, const float* bias) { return bias ? lastDim(x) : x.NumElements(); }
+
+class BiasAddOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext* context) override {
+    const Tensor& in = context->input(0);
+    const int64_t dim = lastDim(in);
+    const float *bias = optional(context, 1, dim), *residual = optional(context, 2, in.NumElements());
+    Tensor* y = outputLike(context, {0, 2}, 0, in.shape());
+    if (!y || !context->status().ok()) return;
+    const Numbers x = numbers(in), out = numbers(*y);
+    inBlocks(context, y->NumElements(), kElements,
+             [=](int64_t b, int64_t e) { kernels().biasAdd(x, bias, dim, residual, out, b, e); });
+  }
+};
+REGISTER_OP("VitlabBiasAdd")
+    .Input("x: Tx")
+    .Input("bias: float")
+    .Input(OPTIONAL("residual", "residuals"))
+    .Output("y: Ty")
+    .Attr(NUMBERS("Tx"))
+    .Attr(NUMBERS("Ty"))
+    .Attr(COUNT("residuals"))
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabBiasAdd").Device(tensorflow::DEVICE_CPU), BiasAddOp);
+
 class GeluOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
-    const Numbers x = numbers(context, 0);
+    const float* bias = optional(context, 1, lastDim(context->input(0)));
+    const int64_t row = rowWidth(context->input(0), bias);
     Tensor* y = outputLike(context, {0}, 0, context->input(0).shape());
-    if (!y) return;
-    const Numbers out = numbers(*y);
-    inBlocks(context, y->NumElements(), kElements, [=](int64_t b, int64_t e) { kernels().gelu(x, out, b, e); });
+    if (!y || !context->status().ok()) return;
+    const Numbers x = numbers(context, 0), out = numbers(*y);
+    inBlocks(context, y->NumElements(), kElements,
+             [=](int64_t b, int64_t e) { kernels().gelu(x, bias, row, out, b, e); });
   }
 };
 REGISTER_OP("VitlabGelu")
     .Input("x: Tx")
+    .Input(OPTIONAL("bias", "biases"))
     .Output("y: Ty")
     .Attr(NUMBERS("Tx"))
     .Attr(NUMBERS("Ty"))
+    .Attr(COUNT("biases"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabGelu").Device(tensorflow::DEVICE_CPU), GeluOp);
 
@@ -107,28 +157,28 @@ class GeluGradOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
-    const Numbers dy = numbers(context, 0), x = numbers(context, 1);
     OP_REQUIRES(context, context->input(0).shape() == context->input(1).shape(),
                 absl::InvalidArgumentError("gradient and input differ in shape"));
+    const float* bias = optional(context, 2, lastDim(context->input(1)));
+    const int64_t row = rowWidth(context->input(1), bias);
     Tensor* dx = outputLike(context, {0, 1}, 0, context->input(0).shape());
-    if (!dx) return;
-    const Numbers out = numbers(*dx);
+    if (!dx || !context->status().ok()) return;
+    const Numbers dy = numbers(context, 0), x = numbers(context, 1), out = numbers(*dx);
     inBlocks(context, dx->NumElements(), kElements,
-             [=](int64_t b, int64_t e) { kernels().geluGrad(dy, x, out, b, e); });
+             [=](int64_t b, int64_t e) { kernels().geluGrad(dy, x, bias, row, out, b, e); });
   }
 };
 REGISTER_OP("VitlabGeluGrad")
     .Input("dy: Tdy")
     .Input("x: Tx")
+    .Input(OPTIONAL("bias", "biases"))
     .Output("dx: Tdx")
     .Attr(NUMBERS("Tdy"))
     .Attr(NUMBERS("Tx"))
     .Attr(NUMBERS("Tdx"))
+    .Attr(COUNT("biases"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabGeluGrad").Device(tensorflow::DEVICE_CPU), GeluGradOp);
-
-int64_t lastDim(const Tensor& x) { return x.dims() == 0 ? 1 : x.dim_size(x.dims() - 1); }
-int64_t rowsOf(const Tensor& x) { return lastDim(x) == 0 ? 0 : x.NumElements() / lastDim(x); }
 
 class LayerNormOp : public OpKernel {
  public:

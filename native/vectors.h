@@ -53,6 +53,15 @@ inline void over(int64_t begin, int64_t end, F f) {
   for (; i + W <= end; i += W) f(i, W);
   if (i < end) f(i, end - i);
 }
+/** The same of elements of rows of width `dim`: f(position, column, count), and no vector is of two rows. */
+template <class F>
+inline void overRows(int64_t begin, int64_t end, int64_t dim, F f) {
+  for (int64_t i = begin; i < end;) {
+    const int64_t row = i - i % dim, stop = std::min(end, row + dim);
+    over(i, stop, [&](int64_t at, int64_t n) { f(at, at - row, n); });
+    i = stop;
+  }
+}
 inline vf get(const float* p, int64_t count) { return count == W ? load(p) : loadPart(p, count); }
 inline void put(float* p, vf v, int64_t count) { count == W ? store(p, v) : storePart(p, v, count); }
 

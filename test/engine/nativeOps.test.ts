@@ -242,11 +242,13 @@ describe('own TensorFlow ops', () => {
     assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 13]), none, none], 2, attributes), /qkv/);
     const bias = tf.zeros([2, 3, 3]);
     assert.throws(() => executeNative('VitlabAttention', [tf.zeros([1, 4, 12]), bias, none], 2, attributes), /bias/);
+    const floats = { Tx: { type: 'float' }, Ty: { type: 'float' }, residuals: { int: 0 } } as const;
     const depthwise = (x: Tensor, weight: Tensor) =>
       executeNative('VitlabDepthwise', [x, weight], 1, { flipped: { bool: false } });
     assert.throws(() => depthwise(tf.zeros([2, 3, 3]), tf.zeros([3, 1, 3, 3])), /maps/);
     assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([3, 1, 3, 3])), /weight/);
     assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([4, 1, 9, 9])), /side/);
+    assert.throws(() => executeNative('VitlabBiasAdd', [tf.zeros([2, 3]), tf.zeros([2])], 1, floats), /as wide as x/);
     assert.throws(() => shiftedWindows(tf.zeros([1, 5, 5, 2]), [2, 2], [0, 0]), /windows must tile/);
   });
 });

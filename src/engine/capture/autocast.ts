@@ -20,9 +20,12 @@ const PRODUCTS: Readonly<Record<string, readonly number[]>> = {
 interface Flexible {
   reads: Readonly<Record<number, string>>;
   writes?: string;
+  /** Whether the result is about as exact as what is read, so that bfloat16 is enough for whoever reads either. */
+  asRead?: boolean;
 }
 
 const FLEXIBLE: Readonly<Record<string, Flexible>> = {
+  VitlabBiasAdd: { reads: { 0: 'Tx' }, writes: 'Ty', asRead: true },
   VitlabGelu: { reads: { 0: 'Tx' }, writes: 'Ty' },
   VitlabGeluGrad: { reads: { 0: 'Tdy', 1: 'Tx' }, writes: 'Tdx' },
   VitlabLayerNorm: { reads: {}, writes: 'Ty' },
@@ -84,7 +87,6 @@ class Autocast {
     const product = PRODUCTS[node.op];
     const flexible = FLEXIBLE[node.op];
     if (product && isFloat) this.inHalf(node, product);
-    else if (node.op === 'BiasAdd' && isFloat && ofHalf) this.inHalf(node, [0, 1]);
     else if (MOVES.has(node.op) && ofHalf) this.move(node);
     else if (flexible) this.flex(node, flexible);
     else this.rewritten.push(node);
@@ -99,7 +101,8 @@ class Autocast {
       attributes[type] = HALF;
       return this.halves.get(source)!;
     });
-    if (flexible.writes && this.use(first(node)) === 'half') {
+    const use = this.use(first(node));
+    if (flexible.writes && (use === 'half' || (use === 'any' && flexible.asRead))) {
       attributes[flexible.writes] = HALF;
       this.know(first(node), first(node));
       this.halfOnly.add(first(node));

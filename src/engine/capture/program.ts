@@ -6,6 +6,7 @@ import { CaptureError, nearest, UsageError } from '../../errors.js';
 import { isTensorflow, tensorflow } from '../backend.js';
 import { type Tensor, tf } from '../tf.js';
 import { autocast } from './autocast.js';
+import { biasesInside } from './biases.js';
 import { savedModelBytes } from './graph.js';
 import { fastProducts } from './products.js';
 import { Recorder, type Recording } from './recorder.js';
@@ -148,7 +149,7 @@ export class Program {
     if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes));
     const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
     const fixed = [...variables.values()].filter((variable) => !changed.has(variable));
-    return savedModelBytes(autocast(nodes, fixed));
+    return savedModelBytes(autocast(biasesInside(nodes), fixed));
   }
 
   /** Writes the graph and loads it as a session. */

@@ -1,0 +1,121 @@
+// Biases in the pass over memory of what follows them: a GELU, its gradient, or the sum with a residual. A rewrite of the
+// recorded graph, for bfloat16. (In float32 TensorFlow adds a bias within the product.)
+import { hasNativeOps } from '../nativeOps.js';
+import { control, type GraphNode } from './graph.js';
+
+/** Ops of ours that take a bias, and which of their inputs it is added to. */
+const TAKES_BIAS: Readonly<Record<string, number>> = { VitlabGelu: 0, VitlabGeluGrad: 1 };
+
+const ONE = { kind: 'int', value: 1 } as const;
+
+const first = (node: GraphNode): string => `${node.name}:0`;
+
+/** `nodes` with every bias in an op of ours: in the one that follows, or in one of its own. */
+export function biasesInside(nodes: readonly GraphNode[]): GraphNode[] {
+  return hasNativeOps() ? new Biases(biasesLast(nodes)).inside() : [...nodes];
+}
+
+/** Who reads which output. */
+function readersOf(nodes: readonly GraphNode[]): ReadonlyMap<string, GraphNode[]> {
+  const readers = new Map<string, GraphNode[]>();
+  for (const node of nodes) {
+    for (const input of node.inputs) {
+      const known = readers.get(input);
+      if (known) known.push(node);
+      else readers.set(input, [node]);
+    }
+  }
+  return readers;
+}
+
+/** `nodes` that wait for others `instead` of those that are no more, or have become another. */
+function redirected(nodes: readonly GraphNode[], instead: ReadonlyMap<string, readonly GraphNode[]>): GraphNode[] {
+  const by = new Map([...instead].map(([name, others]) => [control(name), others.map((other) => control(other.name))]));
+  return nodes.map((node) => {
+    if (!node.inputs.some((input) => by.has(input))) return node;
+    return { ...node, inputs: [...new Set(node.inputs.flatMap((input) => by.get(input) ?? [input]))] };
+  });
+}
+
+/** Every bias as our own op, and after the reshape that follows it, where the last axis stays. */
+function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
+  const readers = readersOf(nodes);
+  const moved = new Map<string, GraphNode>();
+  const instead = new Map<string, GraphNode[]>();
+  const rewritten = nodes.flatMap((node) => {
+    if (node.op === 'BiasAdd') {
+      const [next, ...others] = readers.get(first(node)) ?? [];
+      const reshaped = others.length === 0 && next?.op === 'Reshape' && next.shape?.at(-1) === node.shape?.at(-1);
+      if (!reshaped) return [{ ...node, op: 'VitlabBiasAdd', attributes: {} }];
+      moved.set(first(node), node);
+      instead.set(node.name, [next]);
+      return [];
+    }
+    const bias = node.op === 'Reshape' && moved.get(node.inputs[0]!);
+    if (!bias) return [node];
+    const [product, values] = bias.inputs as [string, string];
+    const reshape = { ...node, name: bias.name, inputs: [product, ...node.inputs.slice(1)] };
+    return [reshape, { ...node, op: 'VitlabBiasAdd', inputs: [first(reshape), values], attributes: {} }];
+  });
+  return redirected(rewritten, instead);
+}
+
+class Biases {
+  private readonly readers: ReadonlyMap<string, GraphNode[]>;
+  private readonly makers: ReadonlyMap<string, GraphNode>;
+
+  constructor(private readonly nodes: readonly GraphNode[]) {
+    this.readers = readersOf(nodes);
+    this.makers = new Map(nodes.map((node) => [first(node), node]));
+  }
+
+  inside(): GraphNode[] {
+    const instead = new Map<string, readonly GraphNode[]>();
+    const rewritten = this.nodes.flatMap((node) => {
+      if (node.op === 'VitlabBiasAdd') {
+        const readers = this.readers.get(first(node)) ?? [];
+        const taken = readers.length > 0 && readers.every((reader) => this.takenBy(reader) === node);
+        if (!taken) return [node];
+        instead.set(node.name, readers);
+        return [];
+      }
+      const bias = this.takenBy(node);
+      return [bias ? withBias(node, bias) : node];
+    });
+    return redirected(rewritten, instead);
+  }
+
+  /** The bias that `node` can add itself, as can everyone else who reads the sum. */
+  private takenBy(node: GraphNode): GraphNode | undefined {
+    if (node.op === 'Add') return this.besideResidual(node);
+    const bias = this.biasOf(node);
+    return bias && this.readers.get(first(bias))!.every((reader) => this.biasOf(reader) === bias) ? bias : undefined;
+  }
+
+  /** The bias that a GELU or its gradient reads, added to what it is of. */
+  private biasOf(node: GraphNode): GraphNode | undefined {
+    const place = TAKES_BIAS[node.op];
+    if (place === undefined) return undefined;
+    const maker = this.makers.get(node.inputs[place]!);
+    const once = node.inputs.filter((input) => input === node.inputs[place]).length === 1;
+    return once && maker?.op === 'VitlabBiasAdd' ? maker : undefined;
+  }
+
+  /** The bias that a sum of two tensors of one shape is the only reader of. */
+  private besideResidual({ inputs }: GraphNode): GraphNode | undefined {
+    const terms = inputs.map((input) => this.makers.get(input));
+    const [one, other] = terms.map((term) => term && String(term.shape ?? term.attributes['shape']?.value));
+    if (inputs[0] === inputs[1] || one !== other) return undefined;
+    return terms.find((term) => term?.op === 'VitlabBiasAdd' && this.readers.get(first(term))!.length === 1);
+  }
+}
+
+function withBias(node: GraphNode, bias: GraphNode): GraphNode {
+  const [product, values] = bias.inputs as [string, string];
+  if (node.op === 'Add') {
+    const residual = node.inputs.find((input) => input !== first(bias))!;
+    return { ...node, op: bias.op, inputs: [product, values, residual], attributes: { residuals: ONE } };
+  }
+  const inputs = node.inputs.map((input) => (input === first(bias) ? product : input));
+  return { ...node, inputs: [...inputs, values], attributes: { ...node.attributes, biases: ONE } };
+}
