@@ -1,18 +1,20 @@
 // Which device computes; capture and replay; tensors of random numbers; memory.
 export { executeOp, handOver, isTensorflow, type OpAttribute } from './backend.js';
-export { type InPlaceUpdate, updateInPlace } from './capture/inPlace.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
 export type { Tensors } from './capture/recordingSession.js';
 export { type Exportable, exportSavedModel, type SavedModelOptions } from './capture/savedModel.js';
 export { MessageWriter } from './capture/wire.js';
 export { valueAndGradients } from './gradients.js';
+export { nativeInstructions } from './nativeOps.js';
 export {
-  executeNative,
-  hasNativeOps,
-  type NativeAttributes,
-  nativeInstructions,
+  executeOwn,
+  executeOwnOutput,
+  hasOwnOp,
+  type InPlaceUpdate,
+  type OwnAttributes,
+  updateInPlace,
   withPortableOps,
-} from './nativeOps.js';
+} from './ownOps.js';
 export { RandomKey } from './randomKey.js';
 export { readArray, readable } from './readable.js';
 export { currentEngine, ENGINES, type Engine, type EngineName, startEngine } from './start.js';

@@ -5,7 +5,9 @@ import util from 'node:util';
 import { nearest, UsageError, VitlabError } from '../errors.js';
 import { plural } from '../words.js';
 import { tensorflow } from './backend.js';
-import { loadNativeOps } from './nativeOps.js';
+import { recordUpdate } from './capture/inPlace.js';
+import { executeNative, hasNativeOps, loadNativeOps } from './nativeOps.js';
+import { provideOwnOps } from './ownOps.js';
 import { quietly } from './quiet.js';
 import { tf } from './tf.js';
 import { startWebgpu } from './webgpu.js';
@@ -45,6 +47,7 @@ async function startTensorflow(): Promise<Engine> {
   const { binding } = tensorflow();
   const device = binding.isUsingGpuDevice() ? 'gpu' : 'cpu';
   if (device === 'cpu') loadNativeOps();
+  provideOwnOps('tensorflow', { has: hasNativeOps, execute: executeNative, update: recordUpdate });
   const threads = Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? os.availableParallelism());
   return {
     name: 'tensorflow',

@@ -5,6 +5,7 @@ import os from 'node:os';
 import { VitlabError } from '../errors.js';
 import type { Engine } from './start.js';
 import { tf } from './tf.js';
+import { provideWgslOps } from './wgsl/index.js';
 
 /** Where Vulkan's loader looks for the drivers of GPUs. */
 const DRIVER_FOLDERS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
@@ -46,6 +47,7 @@ export async function startWebgpu(): Promise<Engine> {
   require('@tensorflow/tfjs-backend-webgpu');
   if (!(await tf.setBackend('webgpu'))) throw new VitlabError('tfjs could not start its webgpu backend.');
   await tf.ready();
+  provideWgslOps();
   // Dawn lets the process end only when nothing holds its instance.
   process.once('exit', () => Reflect.deleteProperty(globalThis, 'navigator'));
   const { vendor, architecture, device, description } = adapter.info;

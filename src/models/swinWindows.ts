@@ -1,6 +1,6 @@
 // Windows of Swin, Liu et al. 2021 (arXiv:2103.14030): cutting maps into windows, shifting them cyclically, masks of
 // shifted windows and relative positions.
-import { executeNative, hasNativeOps, type Tensor, tf } from '../engine/index.js';
+import { executeOwn, hasOwnOp, type Tensor, tf } from '../engine/index.js';
 import { defineOp } from '../nn/index.js';
 
 /** Vertical and horizontal. */
@@ -53,25 +53,25 @@ const windows = ({ map, window, shift, merge }: Windowing) => ({
   ...{ map: { ints: map }, window: { ints: window }, shift: { ints: shift }, merge: { bool: merge } },
 });
 
-const native = defineOp<'x', Windowing>({
-  name: 'NativeWindows',
-  forward: ({ x }, attributes) => executeNative('VitlabWindows', [x], 1, windows(attributes)),
+const own = defineOp<'x', Windowing>({
+  name: 'OwnWindows',
+  forward: ({ x }, attributes) => executeOwn('VitlabWindows', [x], 1, windows(attributes)),
   saves: [],
   gradient: (dy, _saved, { merge, ...attributes }) => ({
-    x: () => executeNative('VitlabWindows', [dy], 1, windows({ ...attributes, merge: !merge }))[0]!,
+    x: () => executeOwn('VitlabWindows', [dy], 1, windows({ ...attributes, merge: !merge }))[0]!,
   }),
 });
 
 /** The windows of a map that is moved up and left by `shift` (not negative, less than the map). */
 export function shiftedWindows(map: Tensor, window: Pair, shift: Pair): Tensor {
-  if (!hasNativeOps()) return partitionWindows(cyclicShift(map, shift), window);
-  return native({ x: map }, { map: [map.shape[1]!, map.shape[2]!], window, shift, merge: false });
+  if (!hasOwnOp('VitlabWindows')) return partitionWindows(cyclicShift(map, shift), window);
+  return own({ x: map }, { map: [map.shape[1]!, map.shape[2]!], window, shift, merge: false });
 }
 
 /** The inverse of `shiftedWindows` for a map of `[height, width]`. */
 export function mergeShifted(windows: Tensor, window: Pair, map: Pair, shift: Pair): Tensor {
-  if (!hasNativeOps()) return cyclicShift(mergeWindows(windows, window, map), [-shift[0], -shift[1]]);
-  return native({ x: windows }, { map, window, shift, merge: true });
+  if (!hasOwnOp('VitlabWindows')) return cyclicShift(mergeWindows(windows, window, map), [-shift[0], -shift[1]]);
+  return own({ x: windows }, { map, window, shift, merge: true });
 }
 
 /** Zeros at the bottom and right, up to the next multiple of [h, w]. */

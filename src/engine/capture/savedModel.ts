@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { CaptureError, ShapeError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files.js';
-import { withPortableOps } from '../nativeOps.js';
+import { withPortableOps } from '../ownOps.js';
 import { type Tensor, tf, type Variable } from '../tf.js';
 import { autocast } from './autocast.js';
 import { BatchGraph, type Recorded } from './batchGraph.js';

@@ -1,5 +1,5 @@
 // Scaled dot-product attention, Vaswani et al. 2017 (arXiv:1706.03762).
-import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
+import { executeOwn, executeOwnOutput, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
 export interface AttentionSettings {
@@ -14,12 +14,12 @@ export interface AttentionSettings {
 
 /** qkv `[B, N, 3·heads·d]` → `[B, N, heads·d]`: each token a mean of values by softmax(q kᵀ · scale + bias + mask). */
 export function attention(qkv: Tensor, { numHeads, scale, bias, mask }: AttentionSettings): Tensor {
-  if (!hasNativeOps()) {
+  if (!hasOwnOp('VitlabAttention')) {
     const [q, k, v] = splitHeads(qkv, numHeads);
     return mergeHeads(tf.matMul(attentionWeights(q, k, scale, bias, mask), v));
   }
   const none = tf.zeros([0]);
-  return native({ qkv, bias: bias ?? none, mask: mask ?? none }, { numHeads, scale });
+  return own({ qkv, bias: bias ?? none, mask: mask ?? none }, { numHeads, scale });
 }
 
 /** softmax(q kᵀ · scale + bias + mask): who looks where. q and k `[B, heads, N, d]` → `[B, heads, N, N]`. */
@@ -55,17 +55,19 @@ interface Attributes {
 const attributesOf = ({ numHeads, scale }: Attributes) => ({ heads: { int: numHeads }, scale: { float: scale } });
 
 /** Attention that never holds the scores of more than a few rows: its gradient computes them again. */
-const native = defineOp<'qkv' | 'bias' | 'mask', Attributes>({
-  name: 'NativeAttention',
+const own = defineOp<'qkv' | 'bias' | 'mask', Attributes>({
+  name: 'OwnAttention',
   outputs: 2,
   forward: ({ qkv, bias, mask }, attributes) =>
-    executeNative('VitlabAttention', [qkv, bias, mask], 2, attributesOf(attributes)),
+    executeOwn('VitlabAttention', [qkv, bias, mask], 2, attributesOf(attributes)),
   saves: ['qkv', 'bias', 'mask'],
   savesOutput: true,
   gradient: (dy, { qkv, bias, mask, outputs: [out, logSum] }, attributes) => {
     // two equal ops, of which a recording makes one
-    const both = (): Tensor[] =>
-      executeNative('VitlabAttentionGrad', [dy, qkv, bias, mask, out!, logSum!], 2, attributesOf(attributes));
-    return { qkv: () => both()[0]!, bias: () => both()[1]!, mask: () => tf.zerosLike(mask) };
+    const part = (output: number): Tensor => {
+      const inputs = [dy, qkv, bias, mask, out!, logSum!];
+      return executeOwnOutput(output, 'VitlabAttentionGrad', inputs, 2, attributesOf(attributes));
+    };
+    return { qkv: () => part(0), bias: () => part(1), mask: () => tf.zerosLike(mask) };
   },
 });

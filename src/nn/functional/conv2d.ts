@@ -1,6 +1,6 @@
 // 2-D convolution of channels-last images with PyTorch's weights. Engines without the kernels that its gradients need
 // get it composed of slices and matrix products.
-import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
+import { executeOwn, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { ShapeError } from '../../errors.js';
 import { addBias, linear } from './linear.js';
 import { defineOp } from './op.js';
@@ -57,23 +57,23 @@ function grouped(x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
 
 const DEPTHWISE = 'DepthwiseConv2dNative';
 
-/** Sides of kernels that the native op knows. */
-const NATIVE_SIDES = [3, 5, 7];
+/** Sides of kernels that our own op knows. */
+const OWN_SIDES = [3, 5, 7];
 
-const nativeDepthwise = defineOp<'x' | 'weight'>({
-  name: 'NativeDepthwise',
-  forward: ({ x, weight }) => executeNative('VitlabDepthwise', [x, weight], 1, { flipped: { bool: false } }),
+const ownDepthwise = defineOp<'x' | 'weight'>({
+  name: 'OwnDepthwise',
+  forward: ({ x, weight }) => executeOwn('VitlabDepthwise', [x, weight], 1, { flipped: { bool: false } }),
   saves: ['x', 'weight'],
   gradient: (dy, { x, weight }) => ({
-    x: () => executeNative('VitlabDepthwise', [dy, weight], 1, { flipped: { bool: true } })[0]!,
-    weight: () => executeNative('VitlabDepthwiseGradWeight', [dy, x], 1, { kernel: { int: weight.shape[2]! } })[0]!,
+    x: () => executeOwn('VitlabDepthwise', [dy, weight], 1, { flipped: { bool: true } })[0]!,
+    weight: () => executeOwn('VitlabDepthwiseGradWeight', [dy, x], 1, { kernel: { int: weight.shape[2]! } })[0]!,
   }),
 });
 
 function depthwise(x: Tensor, weight: Tensor, geometry: ConvGeometry): Tensor {
   const [out, , kh, kw] = weight.shape as Shape4;
-  const square = out === x.shape[3] && kh === kw && NATIVE_SIDES.includes(kh);
-  if (square && keepsSize(weight, geometry) && hasNativeOps()) return nativeDepthwise({ x, weight });
+  const square = out === x.shape[3] && kh === kw && OWN_SIDES.includes(kh);
+  if (square && keepsSize(weight, geometry) && hasOwnOp('VitlabDepthwise')) return ownDepthwise({ x, weight });
   const channels = x.shape[3]!;
   const perChannel = tf.reshape(weight, [channels, out / channels, kh, kw]);
   const filter = tf.transpose(perChannel, [2, 3, 0, 1]) as tf.Tensor4D;

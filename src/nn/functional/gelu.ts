@@ -1,5 +1,5 @@
 // GELU, Hendrycks & Gimpel 2016 (arXiv:1606.08415), the exact form: x · Φ(x).
-import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
+import { executeOwn, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
 const cdf = (x: Tensor): Tensor => tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
@@ -12,12 +12,12 @@ const composed = defineOp<'x'>({
   gradient: (dy, { x }) => ({ x: () => tf.mul(dy, tf.add(cdf(x), tf.mul(x, density(x)))) }),
 });
 
-const native = defineOp<'x'>({
-  name: 'NativeGelu',
-  forward: ({ x }) => executeNative('VitlabGelu', [x]),
+const own = defineOp<'x'>({
+  name: 'OwnGelu',
+  forward: ({ x }) => executeOwn('VitlabGelu', [x]),
   saves: ['x'],
-  gradient: (dy, { x }) => ({ x: () => executeNative('VitlabGeluGrad', [dy, x])[0]! }),
+  gradient: (dy, { x }) => ({ x: () => executeOwn('VitlabGeluGrad', [dy, x])[0]! }),
 });
 
 /** x · Φ(x) with the normal distribution function Φ (not the tanh approximation), of any shape. */
-export const gelu = (x: Tensor): Tensor => (hasNativeOps() ? native : composed)({ x });
+export const gelu = (x: Tensor): Tensor => (hasOwnOp('VitlabGelu') ? own : composed)({ x });

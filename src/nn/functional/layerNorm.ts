@@ -1,5 +1,5 @@
 // Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), over the last axis, with the biased variance.
-import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
+import { executeOwn, executeOwnOutput, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
 interface Attributes {
@@ -36,24 +36,25 @@ const composed = defineOp<'x' | 'weight' | 'bias', Attributes>({
   }),
 });
 
-const native = defineOp<'x' | 'weight' | 'bias', Attributes>({
-  name: 'NativeLayerNorm',
+const own = defineOp<'x' | 'weight' | 'bias', Attributes>({
+  name: 'OwnLayerNorm',
   outputs: 3,
   forward: ({ x, weight, bias }, { epsilon }) =>
-    executeNative('VitlabLayerNorm', [x, weight, bias], 3, { epsilon: { float: epsilon } }),
+    executeOwn('VitlabLayerNorm', [x, weight, bias], 3, { epsilon: { float: epsilon } }),
   saves: ['x', 'weight'],
   savesOutput: true,
   gradient: (dy, { x, weight, outputs: [, mean, scale] }) => {
-    const weights = (): Tensor[] => executeNative('VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 2);
+    const weights = (output: number): Tensor =>
+      executeOwnOutput(output, 'VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 2);
     return {
-      x: () => executeNative('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!])[0]!,
+      x: () => executeOwn('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!])[0]!,
       // two equal ops, of which a recording makes one
-      weight: () => weights()[0]!,
-      bias: () => weights()[1]!,
+      weight: () => weights(0),
+      bias: () => weights(1),
     };
   },
 });
 
 /** ((x - mean) / √(variance + ε)) · weight + bias over the last axis; x `[…, D]`, weight and bias `[D]`. */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor =>
-  (hasNativeOps() ? native : composed)({ x, weight, bias }, { epsilon });
+  (hasOwnOp('VitlabLayerNorm') ? own : composed)({ x, weight, bias }, { epsilon });

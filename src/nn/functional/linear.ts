@@ -1,17 +1,21 @@
 // y = x Wᵀ + b, with the weight as PyTorch keeps it.
-import { executeNative, hasNativeOps, type Tensor, tf } from '../../engine/index.js';
+import { executeOwn, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
-const native = defineOp<'x' | 'bias'>({
-  name: 'NativeAddBias',
-  // TensorFlow's graph optimiser fuses it with the product before it
-  forward: ({ x, bias }) => executeNative('BiasAdd', [x, bias], 1, { T: { type: 'float' } }),
+const columnSum = (dy: Tensor): Tensor => executeOwn('VitlabColumnSum', [dy])[0]!;
+
+const ownAddBias = defineOp<'x' | 'bias'>({
+  name: 'OwnAddBias',
+  // TensorFlow's graph optimiser fuses its own with the product before it
+  forward: ({ x, bias }) =>
+    hasOwnOp('BiasAdd') ? executeOwn('BiasAdd', [x, bias], 1, { T: { type: 'float' } })[0]! : tf.add(x, bias),
   saves: [],
-  gradient: (dy) => ({ x: () => dy.clone(), bias: () => executeNative('VitlabColumnSum', [dy])[0]! }),
+  gradient: (dy) => ({ x: () => dy.clone(), bias: () => columnSum(dy) }),
 });
 
 /** x `[…, D]` plus bias `[D]`. */
-export const addBias = (x: Tensor, bias: Tensor): Tensor => (hasNativeOps() ? native({ x, bias }) : tf.add(x, bias));
+export const addBias = (x: Tensor, bias: Tensor): Tensor =>
+  hasOwnOp('VitlabColumnSum') ? ownAddBias({ x, bias }) : tf.add(x, bias);
 
 /** What `compute` makes of the rows of x `[…, in]`: `[N, in]` → `[N, out]`, back in the leading axes of x. */
 export function onRows(x: Tensor, compute: (rows: tf.Tensor2D) => Tensor): Tensor {

@@ -28,7 +28,7 @@ export function defineOp<K extends string, A extends object = object>(
   definition: OpDefinition<K, A>,
 ): (inputs: OpInputs<K>, attributes?: A) => Tensor {
   const { name, forward, saves, outputs = 1, savesOutput = false, gradient } = definition;
-  const kernelName = `Vitlab${name}`;
+  const kernelName = `Vitlab${name}WithGradient`;
   for (const backendName of ENGINES) {
     tf.registerKernel({
       kernelName,

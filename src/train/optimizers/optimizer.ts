@@ -33,7 +33,7 @@ export type UpdateRule = (value: Tensor, gradient: Tensor, slots: Slots) => Tens
 export interface Rule {
   /** Of ordinary ops. */
   update: UpdateRule;
-  /** As one op that passes once over memory, where the optimiser has one; used in recorded steps. */
+  /** As one op that passes once over memory, where the optimiser has one; taken where the engine can. */
   inPlace?: (value: Variable, gradient: Tensor, slots: Slots) => InPlaceUpdate;
 }
 

@@ -1,0 +1,104 @@
+// Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), over the last axis, and its gradients. The variance is that of
+// centred values, so that a large mean costs no digits.
+import type { tf } from '../tf.js';
+import { checkShape, registerKernel } from './kernel.js';
+import { type Program, run, unwritten } from './program.js';
+import { columnSums, plainTerm, rowGroups, rowProgram, rowsOf } from './rows.js';
+
+const forward = (width: number): Program =>
+  rowProgram(width, {
+    ...{ name: 'VitlabLayerNorm', writes: ['y', 'mean', 'scale'], reads: ['x', 'weight', 'bias'] },
+    uniforms: { epsilon: 'f32' },
+    code: `
+fn main(group: u32, thread: u32) {
+  let row = row_of(group, thread);
+  let lane = lane_of(thread);
+  // rows past the last compute it again, because all threads must meet at the barriers
+  let at = min(row, uniforms.rows - 1u) * WIDTH;
+  var sum = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    sum += x[at + i];
+  }
+  let centre = row_sum(vec2f(sum, 0.0), thread).x / f32(WIDTH);
+  var squares = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let centred = x[at + i] - centre;
+    squares += centred * centred;
+  }
+  let factor = 1.0 / sqrt(row_sum(vec2f(squares, 0.0), thread).x / f32(WIDTH) + uniforms.epsilon);
+  if (row < uniforms.rows) {
+    for (var i = lane; i < WIDTH; i += LANES) {
+      y[at + i] = (x[at + i] - centre) * factor * weight[i] + bias[i];
+    }
+    if (lane == 0u) {
+      mean[row] = centre;
+      scale[row] = factor;
+    }
+  }
+}
+`,
+  });
+
+const gradInput = (width: number): Program =>
+  rowProgram(width, {
+    ...{ name: 'VitlabLayerNormGradInput', writes: ['dx'], reads: ['dy', 'x', 'weight', 'mean', 'scale'] },
+    code: `
+fn main(group: u32, thread: u32) {
+  let row = row_of(group, thread);
+  let lane = lane_of(thread);
+  let source = min(row, uniforms.rows - 1u);
+  let at = source * WIDTH;
+  let centre = mean[source];
+  let factor = scale[source];
+  var sums = vec2f();
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let g = dy[at + i] * weight[i];
+    sums += vec2f(g, g * (x[at + i] - centre) * factor);
+  }
+  let means = row_sum(sums, thread) / f32(WIDTH);
+  if (row < uniforms.rows) {
+    for (var i = lane; i < WIDTH; i += LANES) {
+      let normalised = (x[at + i] - centre) * factor;
+      dx[at + i] = factor * (dy[at + i] * weight[i] - means.x - normalised * means.y);
+    }
+  }
+}
+`,
+  });
+
+registerKernel<{ epsilon: number }>('VitlabLayerNorm', ([x, weight, bias], { epsilon }) => {
+  const { rows, width } = rowsOf(x!);
+  checkShape('The weight of a layer norm', weight!, [width]);
+  checkShape('The bias of a layer norm', bias!, [width]);
+  const writes = [unwritten(x!.shape), unwritten([rows]), unwritten([rows])];
+  const uniforms = { rows, epsilon };
+  run(forward(width), { writes, reads: [x!, weight!, bias!], uniforms, groups: rowGroups(rows, width) });
+  return writes;
+});
+
+registerKernel('VitlabLayerNormGradInput', ([dy, x, weight, mean, scale]) => {
+  checkShape("A layer norm's gradient", dy!, x!.shape);
+  const { rows, width } = rowsOf(x!);
+  const dx = unwritten(x!.shape);
+  const reads = [dy!, x!, weight!, mean!, scale!];
+  run(gradInput(width), { writes: [dx], reads, uniforms: { rows }, groups: rowGroups(rows, width) });
+  return [dx];
+});
+
+registerKernel('VitlabLayerNormGradWeights', ([dy, x, mean, scale], _attributes, only) => {
+  checkShape("A layer norm's gradient", dy!, x!.shape);
+  const size = rowsOf(x!);
+  const outputs: readonly (() => tf.TensorInfo)[] = [
+    () =>
+      columnSums(size, {
+        name: 'VitlabLayerNormGradWeight',
+        reads: { dy: dy!, x: x!, mean: mean!, scale: scale! },
+        code: 'dy[row * WIDTH + column] * (x[row * WIDTH + column] - mean[row]) * scale[row]',
+      }),
+    () => columnSums(size, plainTerm(dy!)),
+  ];
+  return (only === undefined ? outputs : [outputs[only]!]).map((output) => output());
+});
+
+/** The sum of the rows of `[…, width]`: the gradient of a bias. */
+registerKernel('VitlabColumnSum', ([x]) => [columnSums(rowsOf(x!), plainTerm(x!))]);
