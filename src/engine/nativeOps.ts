@@ -28,6 +28,15 @@ export const nativeInstructions = (): Readonly<{ float: string; half: string }> 
 /** Whether the ops can be used now: they are loaded, TensorFlow computes, and nobody wants ordinary ops only. */
 export const hasNativeOps = (): boolean => instructions !== undefined && ownOpsWanted() && isTensorflow();
 
+/** Ops that layers and optimisers ask for. `BiasAdd` is TensorFlow's, under no name of tfjs. */
+const ASKED_FOR: ReadonlySet<string> = new Set([
+  ...['BiasAdd', 'VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabColumnSum', 'VitlabDepthwise'],
+  ...['VitlabWindows', 'VitlabAdam', 'VitlabMomentum'],
+]);
+
+/** Whether this op can be used now. */
+export const hasNativeOp = (name: string): boolean => hasNativeOps() && ASKED_FOR.has(name);
+
 /** Attributes of an own op as the binding takes them. */
 export function nativeAttributes(attributes: OwnAttributes): OpAttribute[] {
   const { binding } = tensorflow();

@@ -6,7 +6,7 @@ import { nearest, UsageError, VitlabError } from '../errors.js';
 import { plural } from '../words.js';
 import { tensorflow } from './backend.js';
 import { recordUpdate } from './capture/inPlace.js';
-import { executeNative, hasNativeOps, loadNativeOps } from './nativeOps.js';
+import { executeNative, hasNativeOp, loadNativeOps } from './nativeOps.js';
 import { provideOwnOps } from './ownOps.js';
 import { quietly } from './quiet.js';
 import { tf } from './tf.js';
@@ -47,7 +47,7 @@ async function startTensorflow(): Promise<Engine> {
   const { binding } = tensorflow();
   const device = binding.isUsingGpuDevice() ? 'gpu' : 'cpu';
   if (device === 'cpu') loadNativeOps();
-  provideOwnOps('tensorflow', { has: hasNativeOps, execute: executeNative, update: recordUpdate });
+  provideOwnOps('tensorflow', { has: hasNativeOp, execute: executeNative, update: recordUpdate });
   const threads = Number(process.env['TF_NUM_INTRAOP_THREADS'] ?? os.availableParallelism());
   return {
     name: 'tensorflow',

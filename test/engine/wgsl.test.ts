@@ -14,7 +14,8 @@ import {
 } from '../../src/engine/index.js';
 import { addBias, attention, gelu, init, layerNorm, linear, Parameter } from '../../src/nn/index.js';
 import { Rng } from '../../src/random/index.js';
-import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
+import { createOptimizer, type OptimizerConfig, trainStep } from '../../src/train/index.js';
+import { quadrants, toyViT } from '../support/toy.js';
 
 /** Numbers with their shape, to make tensors of on either engine. */
 interface Numbers {
@@ -70,8 +71,8 @@ before(() => startEngine('webgpu'));
 
 describe('own kernels in WGSL', () => {
   it('are there on the engine, and can be left out', () => {
-    const ops = ['VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabColumnSum', 'VitlabAdam', 'VitlabMomentum'];
-    for (const op of ops) {
+    const layers = ['VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabLinear', 'VitlabColumnSum'];
+    for (const op of [...layers, 'VitlabAdam', 'VitlabMomentum']) {
       assert.ok(hasOwnOp(op), op);
       assert.ok(!withPortableOps(() => hasOwnOp(op)));
     }
@@ -196,6 +197,25 @@ describe('own kernels in WGSL', () => {
     assert.ok(Math.abs((await parameter.value.data())[4]! - 0.55) < 1e-6);
   });
 
+  it('train as the cpu engine does', async () => {
+    const trained = async (): Promise<Numbers[]> => {
+      const model = toyViT({ projDropRate: 0, depth: 2 });
+      const optimizer = createOptimizer({ name: 'adamw', epsilon: 1e-3 }, model.trainableParameters());
+      const step = trainStep(model, optimizer);
+      const losses: Numbers[] = [];
+      for await (const { images, shape, labels } of quadrants({ batches: 4 }).epoch(0)) {
+        const number = losses.length + 1;
+        const outputs = step({
+          ...{ images: tf.tensor(images, [...shape]), labels: tf.tensor1d(labels, 'int32') },
+          ...{ key: tf.tensor1d([0, number], 'int32'), learningRate: tf.scalar(0.01), step: tf.scalar(number) },
+        }) as Record<string, Tensor>;
+        losses.push(...(await valuesOf([outputs['loss']!])));
+      }
+      return [...losses, ...(await valuesOf(Object.values(model.stateDict())))];
+    };
+    assertClose(await on('webgpu', trained), await on('cpu', trained), 1e-4);
+  });
+
   it('refuse what does not fit', () => {
     const none = tf.zeros([0]);
     const attributes = { heads: { int: 2 }, scale: { float: 1 } };
@@ -208,6 +228,8 @@ describe('own kernels in WGSL', () => {
       executeOwn('VitlabLayerNorm', [tf.zeros([2, 3]), weight, tf.zeros([3])], 3, { epsilon: { float: 1 } });
     assert.throws(() => norm(tf.zeros([4])), /weight of a layer norm must be \[3\], got \[4\]/);
     assert.throws(() => norm(tf.zeros([3], 'int32')), /float32 tensors, got int32/);
+    const product = (bias: Tensor) => executeOwn('VitlabLinear', [tf.zeros([2, 3]), tf.zeros([4, 3]), bias]);
+    assert.throws(() => product(tf.zeros([3])), /bias of a linear layer must be \[4\], got \[3\]/);
     const variable = tf.variable(tf.zeros([3]));
     const update = { op: 'VitlabMomentum', variables: [variable, variable], attributes: {} };
     assert.throws(() => updateInPlace({ ...update, inputs: [tf.zeros([4])] }), /gradient of \[3\], got \[4\]/);

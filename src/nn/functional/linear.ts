@@ -17,6 +17,17 @@ const ownAddBias = defineOp<'x' | 'bias'>({
 export const addBias = (x: Tensor, bias: Tensor): Tensor =>
   hasOwnOp('VitlabColumnSum') ? ownAddBias({ x, bias }) : tf.add(x, bias);
 
+const ownLinear = defineOp<'x' | 'weight' | 'bias'>({
+  name: 'OwnLinear',
+  forward: (inputs) => executeOwn('VitlabLinear', [inputs.x, inputs.weight, inputs.bias])[0]!,
+  saves: ['x', 'weight'],
+  gradient: (dy, { x, weight }) => ({
+    x: () => tf.matMul(dy, weight),
+    weight: () => tf.matMul(dy, x, true),
+    bias: () => columnSum(dy),
+  }),
+});
+
 /** What `compute` makes of the rows of x `[…, in]`: `[N, in]` → `[N, out]`, back in the leading axes of x. */
 export function onRows(x: Tensor, compute: (rows: tf.Tensor2D) => Tensor): Tensor {
   if (x.rank === 2) return compute(x as tf.Tensor2D);
@@ -28,6 +39,7 @@ export function onRows(x: Tensor, compute: (rows: tf.Tensor2D) => Tensor): Tenso
 /** x `[…, in]`, weight `[out, in]`, bias `[out]` → `[…, out]`. One matrix product whatever the leading axes. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return onRows(x, (rows) => {
+    if (bias && hasOwnOp('VitlabLinear')) return ownLinear({ x: rows, weight, bias });
     const product = tf.matMul(rows, weight as tf.Tensor2D, false, true);
     return bias ? addBias(product, bias) : product;
   });
