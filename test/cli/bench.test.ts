@@ -8,12 +8,18 @@ import { compareWith } from '../../bench/regression.js';
 import { cli, temporaryFolder } from '../recipes/support.js';
 
 describe('vitlab bench', () => {
-  it('writes a row for every match, with the machine and the command', async () => {
+  it('writes a row for every match, with the machine and the command, and exits with 3 where one was better', async () => {
     const folder = temporaryFolder();
     try {
       const out = path.join(folder.dir, 'rows.json');
-      const { code, stdout } = await cli(['bench', '--only', 'infer ViT 192*fp32', '--rounds', '1', '--out', out]);
-      assert.equal(code, 0);
+      const earlier = path.join(folder.dir, 'earlier.json');
+      const name = 'infer ViT 192×4, 101 tokens, batch 32, fp32';
+      const better = { name, ratio: 1.5, compiledRatio: null, fractionOfPeak: 100, ofWhole: null };
+      writeFileSync(earlier, JSON.stringify({ rows: [better] }));
+      const flags = ['--only', 'infer ViT 192*fp32', '--rounds', '1', '--out', out, '--baseline', earlier];
+      const { code, stdout, stderr } = await cli(['bench', ...flags]);
+      assert.equal(code, 3);
+      assert.match(stderr, /infer ViT 192×4.*: fractionOfPeak 0\.\d+, was 100\n1 of 1 ratio worse by more than 15 %/);
       const lines = stdout
         .trim()
         .split('\n')
@@ -23,32 +29,9 @@ describe('vitlab bench', () => {
       assert.match(report.command, /^npx vitlab bench --only 'infer ViT 192\*fp32' --rounds 1 /);
       assert.ok(report.machine.cores > 0);
       const [row] = lines;
-      assert.equal(row.name, 'infer ViT 192×4, 101 tokens, batch 32, fp32');
+      assert.equal(row.name, name);
       assert.ok(row.ours > 0 && row.gflops > 0 && row.fractionOfPeak > 0 && row.peakMB > 0);
       assert.deepEqual([row.peer, row.ratio, row.compiled], [null, null, null]);
-    } finally {
-      folder.remove();
-    }
-  });
-
-  it('exits with 3 where a ratio is worse than that of an earlier report', async () => {
-    const folder = temporaryFolder();
-    try {
-      const name = 'infer ViT 192×4, 101 tokens, batch 32, fp32';
-      const file = path.join(folder.dir, 'earlier.json');
-      const rows = [{ name, ratio: 1.5, compiledRatio: null, fractionOfPeak: 100, ofWhole: null }];
-      writeFileSync(file, JSON.stringify({ rows }));
-      const { code, stderr } = await cli([
-        'bench',
-        '--only',
-        'infer ViT 192*fp32',
-        '--rounds',
-        '1',
-        '--baseline',
-        file,
-      ]);
-      assert.equal(code, 3);
-      assert.match(stderr, /infer ViT 192×4.*: fractionOfPeak 0\.\d+, was 100\n1 of 1 ratio worse by more than 15 %/);
     } finally {
       folder.remove();
     }

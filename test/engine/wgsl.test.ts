@@ -122,11 +122,11 @@ describe('own kernels in WGSL', () => {
 
   it('give attention with and without bias and mask', async () => {
     for (const [batch, tokens, numHeads, size] of [
-      [2, 101, 3, 64],
+      [1, 70, 2, 64],
       [34, 9, 2, 32],
       [3, 5, 1, 6],
       [1, 1, 2, 3],
-      [1, 70, 1, 98],
+      [1, 33, 1, 98],
     ] as const) {
       const settings = { numHeads, scale: size ** -0.5 };
       const qkv = normal([batch, tokens, 3 * numHeads * size], 5);
