@@ -231,7 +231,7 @@ function figures(page: Page): Promise<FigureSeen[]> {
   return page.$$eval('.js-plotly-plot', (plots) =>
     plots.map((plot) => {
       const { width, height, left, right, top, bottom } = plot.getBoundingClientRect();
-      const drawn = [...plot.querySelectorAll('.trace path, .layer-above image')];
+      const drawn = [...plot.querySelectorAll('.trace path, .heatmaplayer image, .layer-above image')];
       const texts = [...plot.querySelectorAll('svg.main-svg text')];
       return {
         title: plot.querySelector('.gtitle')?.textContent ?? '',
