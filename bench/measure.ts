@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { VitlabError } from '../src/errors.js';
-import { MATMULS, type Row } from './rows.js';
+import { MATMULS, type ModelRow, type Row } from './rows.js';
 
 /** What one side measured. */
 export interface SideFigures {
@@ -33,7 +33,7 @@ export interface Measurement {
    */
   fractionOfPeak: number | null;
   gflops: number | null;
-  /** Our time as a share of that of the row which trains the whole model, where that was measured too. */
+  /** Of a tuned model: our time as a share of training the whole of it. */
   ofWhole: number | null;
   firstMs: number;
   peerFirstMs: number | null;
@@ -130,8 +130,8 @@ interface Ready {
   graphBytes?: number;
 }
 
-/** Measures one row. `wholeMs`: our time for the row that trains the whole model. */
-export async function measure(row: Row, options: MeasureOptions, wholeMs?: number): Promise<Measurement> {
+/** Measures one row. `whole`: the row that trains the whole of its model. */
+export async function measure(row: Row, options: MeasureOptions, whole?: ModelRow): Promise<Measurement> {
   const { torch, rounds, folder } = options;
   // node looks for tsx from the folder that it works in
   const worker = ['--import', 'tsx', path.join(__dirname, 'worker.ts')];
@@ -142,14 +142,16 @@ export async function measure(row: Row, options: MeasureOptions, wholeMs?: numbe
   const sides = [ours()];
   if (peers > 0) sides.push(peer());
   if (peers > 1) sides.push(peer('compile'));
-  // a machine's speed swings, so what it can do at most is measured in the same rounds
+  // a machine's speed swings, so what a row is a share of is measured in the same rounds
+  const reference = whole && ours();
   const product = 'model' in row && !row.tuning ? MATMULS[row.precision] : undefined;
   const yardsticks = product ? [ours(), ...(torch ? [peer()] : [])] : [];
-  const all = [...sides, ...yardsticks];
+  const all = [...sides, ...yardsticks, ...(reference ? [reference] : [])];
   try {
     // one after the other, so that none is disturbed while its first run is timed
     for (const side of sides) await side.prepare(row, folder);
     for (const yardstick of yardsticks) await yardstick.prepare(product!, folder);
+    await reference?.prepare(whole!, folder);
     for (let round = 0; round < rounds; round++) for (const one of all) await one.round();
     const figures: SideFigures[] = [];
     for (const side of sides) figures.push(await side.figures());
@@ -161,7 +163,7 @@ export async function measure(row: Row, options: MeasureOptions, wholeMs?: numbe
       ...inRow(row.name, figures),
       fractionOfPeak: peak && flops ? round(speed / peak, 3) : null,
       gflops: flops ? round(speed, 1) : null,
-      ofWhole: wholeMs === undefined ? null : round(figures[0]!.ms / wholeMs, 3),
+      ofWhole: reference ? round(figures[0]!.ms / median(reference.times), 3) : null,
       ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),
       ...(graphBytes === undefined ? {} : { graphMB: round(graphBytes / 2 ** 20, 2) }),
       rounds,

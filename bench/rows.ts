@@ -29,8 +29,8 @@ export interface ModelRow {
   optimizer: 'momentum' | 'adamw';
   batch: number;
   precision: 'fp32' | 'bf16';
-  /** The name of the row that trains the whole of the same model. */
-  whole?: string;
+  /** The row that trains the whole of the same model. */
+  whole?: ModelRow;
   quick: boolean;
 }
 
@@ -108,7 +108,7 @@ function modelRows(kind: ModelRow['kind'], shapes = SHAPES): ModelRow[] {
       const named = (what: string): string => `${kind} ${label}${what}, batch ${batch}, ${precision}`;
       const whole: ModelRow = { kind, name: named(''), model, optimizer, batch, precision, quick };
       const tuned = tunings.map((method) => ({
-        ...{ ...whole, name: named(`, ${LABELS[method]}`), tuning: TUNINGS[method], whole: whole.name, quick: false },
+        ...{ ...whole, name: named(`, ${LABELS[method]}`), tuning: TUNINGS[method], whole, quick: false },
       }));
       return kind === 'train' ? [whole, ...tuned] : [whole];
     }),

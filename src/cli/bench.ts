@@ -67,12 +67,9 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out, ..
   const options = { rounds: rounds ?? (quick ? ROUNDS.quick : ROUNDS.full), compile, folder, ...(torch && { torch }) };
   const measured: Measurement[] = [];
   try {
-    const ours = new Map<string, number>();
     for (const row of rows) {
       if (row.kind === 'data') await makeImages(row, folder);
-      const wholeMs = 'whole' in row && row.whole ? ours.get(row.whole) : undefined;
-      const result = await measure(row, options, wholeMs);
-      ours.set(row.name, result.ours);
+      const result = await measure(row, options, 'whole' in row ? row.whole : undefined);
       measured.push(result);
       console.log(JSON.stringify(result));
     }
