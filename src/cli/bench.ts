@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import sharp from 'sharp';
+import { machine } from '../../bench/machine.js';
 import { type Measurement, measure } from '../../bench/measure.js';
 import { type Baseline, compareWith, readBaseline } from '../../bench/regression.js';
 import { type DataRow, type ModelRow, SUITES } from '../../bench/rows.js';
@@ -69,7 +70,7 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out, ..
   try {
     for (const row of rows) {
       if (row.kind === 'data') await makeImages(row, folder);
-      const result = await measure(row, options, 'whole' in row ? row.whole : undefined);
+      const result = await measure(row, options);
       measured.push(result);
       console.log(JSON.stringify(result));
     }
@@ -118,16 +119,9 @@ const quoted = (argument: string): string =>
   /^[\w./=:-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
 function writeReport(out: string, report: object): void {
-  const [cpu] = os.cpus();
-  const machine = {
-    processor: cpu?.model ?? 'unknown',
-    cores: os.availableParallelism(),
-    memoryGB: Math.round(os.totalmem() / 2 ** 30),
-    node: process.versions.node,
-  };
   fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
   fs.writeFileSync(
     out,
-    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2).map(quoted)].join(' '), machine, ...report }, null, 1)}\n`,
+    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2).map(quoted)].join(' '), machine: machine(), ...report }, null, 1)}\n`,
   );
 }

@@ -4,7 +4,16 @@
 //
 // Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
 // ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
-import { control, DataType, type GraphNode, typeAttribute, variableNode } from './graph.js';
+import {
+  control,
+  DataType,
+  first,
+  type GraphNode,
+  type Readers,
+  readersOf,
+  typeAttribute,
+  variableNode,
+} from './graph.js';
 import type { SessionVariable } from './recordingSession.js';
 
 /** Ops that are computed in bfloat16, and which of their inputs are floats (others are sizes). */
@@ -40,7 +49,6 @@ const FLEXIBLE: Readonly<Record<string, Flexible>> = {
 const MOVES: ReadonlySet<string> = new Set(['Reshape', 'VitlabWindows']);
 
 const HALF = typeAttribute(DataType.bfloat16);
-const first = (node: GraphNode): string => `${node.name}:0`;
 
 /**
  * `nodes` with every op of `PRODUCTS` on float32 in bfloat16. A tensor is cast once for all its users, and `fixed`
@@ -62,7 +70,7 @@ class Autocast {
   private readonly exact = new Set<string>();
   /** Tensors that are in bfloat16 alone. */
   private readonly halfOnly = new Set<string>();
-  private readonly readers = new Map<string, { node: GraphNode; input: number }[]>();
+  private readonly readers: Readers;
 
   /** Fixed variables by the output that reads them. */
   private readonly fixed: ReadonlyMap<string, SessionVariable>;
@@ -71,13 +79,7 @@ class Autocast {
 
   constructor(nodes: readonly GraphNode[], fixed: readonly SessionVariable[]) {
     this.fixed = new Map(fixed.map((variable) => [variable.read, variable]));
-    for (const node of nodes) {
-      node.inputs.forEach((source, input) => {
-        const known = this.readers.get(source);
-        if (known) known.push({ node, input });
-        else this.readers.set(source, [{ node, input }]);
-      });
-    }
+    this.readers = readersOf(nodes);
     for (const node of nodes) this.rewrite(node);
   }
 

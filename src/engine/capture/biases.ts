@@ -1,31 +1,16 @@
 // Biases in the pass over memory of what follows them: a GELU, its gradient, or the sum with a residual. A rewrite of the
 // recorded graph, for bfloat16. (In float32 TensorFlow adds a bias within the product.)
 import { hasNativeOps } from '../nativeOps.js';
-import { control, type GraphNode } from './graph.js';
+import { control, first, type GraphNode, type Readers, readersOf } from './graph.js';
 
 /** Ops of ours that take a bias, and which of their inputs it is added to. */
 const TAKES_BIAS: Readonly<Record<string, number>> = { VitlabGelu: 0, VitlabGeluGrad: 1 };
 
 const ONE = { kind: 'int', value: 1 } as const;
 
-const first = (node: GraphNode): string => `${node.name}:0`;
-
 /** `nodes` with every bias in an op of ours: in the one that follows, or in one of its own. */
 export function biasesInside(nodes: readonly GraphNode[]): GraphNode[] {
   return hasNativeOps() ? new Biases(biasesLast(nodes)).inside() : [...nodes];
-}
-
-/** Who reads which output. */
-function readersOf(nodes: readonly GraphNode[]): ReadonlyMap<string, GraphNode[]> {
-  const readers = new Map<string, GraphNode[]>();
-  for (const node of nodes) {
-    for (const input of node.inputs) {
-      const known = readers.get(input);
-      if (known) known.push(node);
-      else readers.set(input, [node]);
-    }
-  }
-  return readers;
 }
 
 /** `nodes` that wait for others `instead` of those that are no more, or have become another. */
@@ -44,7 +29,8 @@ function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
   const instead = new Map<string, GraphNode[]>();
   const rewritten = nodes.flatMap((node) => {
     if (node.op === 'BiasAdd') {
-      const [next, ...others] = readers.get(first(node)) ?? [];
+      const [reader, ...others] = readers.get(first(node)) ?? [];
+      const next = reader?.node;
       const reshaped = others.length === 0 && next?.op === 'Reshape' && next.shape?.at(-1) === node.shape?.at(-1);
       if (!reshaped) return [{ ...node, op: 'VitlabBiasAdd', attributes: {} }];
       moved.set(first(node), node);
@@ -61,7 +47,7 @@ function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
 }
 
 class Biases {
-  private readonly readers: ReadonlyMap<string, GraphNode[]>;
+  private readonly readers: Readers;
   private readonly makers: ReadonlyMap<string, GraphNode>;
 
   constructor(private readonly nodes: readonly GraphNode[]) {
@@ -73,7 +59,7 @@ class Biases {
     const instead = new Map<string, readonly GraphNode[]>();
     const rewritten = this.nodes.flatMap((node) => {
       if (node.op === 'VitlabBiasAdd') {
-        const readers = this.readers.get(first(node)) ?? [];
+        const readers = this.readersOf(node);
         const taken = readers.length > 0 && readers.every((reader) => this.takenBy(reader) === node);
         if (!taken) return [node];
         instead.set(node.name, readers);
@@ -85,11 +71,15 @@ class Biases {
     return redirected(rewritten, instead);
   }
 
+  private readersOf(node: GraphNode): GraphNode[] {
+    return (this.readers.get(first(node)) ?? []).map((reader) => reader.node);
+  }
+
   /** The bias that `node` can add itself, as can everyone else who reads the sum. */
   private takenBy(node: GraphNode): GraphNode | undefined {
     if (node.op === 'Add') return this.besideResidual(node);
     const bias = this.biasOf(node);
-    return bias && this.readers.get(first(bias))!.every((reader) => this.biasOf(reader) === bias) ? bias : undefined;
+    return bias && this.readersOf(bias).every((reader) => this.biasOf(reader) === bias) ? bias : undefined;
   }
 
   /** The bias that a GELU or its gradient reads, added to what it is of. */
@@ -106,7 +96,7 @@ class Biases {
     const terms = inputs.map((input) => this.makers.get(input));
     const [one, other] = terms.map((term) => term && String(term.shape ?? term.attributes['shape']?.value));
     if (inputs[0] === inputs[1] || one !== other) return undefined;
-    return terms.find((term) => term?.op === 'VitlabBiasAdd' && this.readers.get(first(term))!.length === 1);
+    return terms.find((term) => term?.op === 'VitlabBiasAdd' && this.readersOf(term).length === 1);
   }
 }
 

@@ -43,6 +43,25 @@ export function variableNode(name: string, dtype: number, shape: readonly number
 /** As an input: `node` runs before. */
 export const control = (node: string): string => `^${node}`;
 
+/** The first output of a node. */
+export const first = ({ name }: GraphNode): string => `${name}:0`;
+
+/** Who reads an output, or waits for a node, and as which input. */
+export type Readers = ReadonlyMap<string, readonly { node: GraphNode; input: number }[]>;
+
+/** The readers of every output of `nodes` that has some. */
+export function readersOf(nodes: readonly GraphNode[]): Readers {
+  const readers = new Map<string, { node: GraphNode; input: number }[]>();
+  for (const node of nodes) {
+    node.inputs.forEach((source, input) => {
+      const known = readers.get(source);
+      if (known) known.push({ node, input });
+      else readers.set(source, [{ node, input }]);
+    });
+  }
+  return readers;
+}
+
 const KINDS = ['string', 'int', 'float', 'bool', 'type', 'shape'] as const;
 
 /** An attribute as tfjs-node hands it to the native binding, as graph attribute. */
