@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
 import { VitlabError } from '../src/errors.js';
-import { MATMULS, type ModelRow, type Row } from './rows.js';
+import { MATMULS, type Row } from './rows.js';
 
 /** What one side measured. */
 export interface SideFigures {
@@ -130,8 +130,8 @@ interface Ready {
   graphBytes?: number;
 }
 
-/** Measures one row. `whole`: the row that trains the whole of its model. */
-export async function measure(row: Row, options: MeasureOptions, whole?: ModelRow): Promise<Measurement> {
+/** Measures one row. */
+export async function measure(row: Row, options: MeasureOptions): Promise<Measurement> {
   const { torch, rounds, folder } = options;
   // node looks for tsx from the folder that it works in
   const worker = ['--import', 'tsx', path.join(__dirname, 'worker.ts')];
@@ -143,6 +143,7 @@ export async function measure(row: Row, options: MeasureOptions, whole?: ModelRo
   if (peers > 0) sides.push(peer());
   if (peers > 1) sides.push(peer('compile'));
   // a machine's speed swings, so what a row is a share of is measured in the same rounds
+  const whole = 'model' in row ? row.whole : undefined;
   const reference = whole && ours();
   const product = 'model' in row && !row.tuning ? MATMULS[row.precision] : undefined;
   const yardsticks = product ? [ours(), ...(torch ? [peer()] : [])] : [];
@@ -194,7 +195,7 @@ function inRow(name: string, [ours, peer, compiled]: readonly SideFigures[]) {
   };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 

@@ -5,6 +5,8 @@ import os from 'node:os';
 import { currentEngine, Program, startEngine, tf, withPortableOps } from '../src/engine/index.js';
 import { VisionTransformer } from '../src/models/index.js';
 import { createOptimizer, type OptimizerConfig, trainStep } from '../src/train/index.js';
+import { machine } from './machine.js';
+import { median } from './measure.js';
 
 interface Side {
   ms: number[];
@@ -54,21 +56,13 @@ async function measure(pairs: number): Promise<{ own: Side; portable: Side }> {
   return { own, portable };
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
-
 async function main(pairs: number, out?: string): Promise<void> {
   await startEngine('webgpu');
   const load = os.loadavg()[0]!;
   const { own, portable } = await measure(pairs);
   const report = {
     command: `node --import tsx bench/webgpu.ts ${process.argv.slice(2).join(' ')}`.trim(),
-    machine: {
-      processor: os.cpus()[0]?.model ?? 'unknown',
-      cores: os.availableParallelism(),
-      memoryGB: Math.round(os.totalmem() / 2 ** 30),
-      node: process.versions.node,
-      device: currentEngine().device,
-    },
+    machine: { ...machine(), device: currentEngine().device },
     load,
     rows: [
       {
