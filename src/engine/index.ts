@@ -1,5 +1,6 @@
 // Which device computes; capture and replay; tensors of random numbers; memory.
 export { executeOp, handOver, isTensorflow, type OpAttribute } from './backend.js';
+export { runDry } from './capture/dryRun.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';
 export type { Tensors } from './capture/recordingSession.js';
 export { type Exportable, exportSavedModel, type SavedModelOptions } from './capture/savedModel.js';

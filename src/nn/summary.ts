@@ -1,6 +1,7 @@
 // What a model consists of: its layers in the order in which a pass leaves them, with shapes, parameters and
 // multiply-accumulates, measured in a dry run.
-import { type Tensor, tf, withPortableOps } from '../engine/index.js';
+import { runDry, type Tensor, tf, withPortableOps } from '../engine/index.js';
+import { CaptureError } from '../errors.js';
 import { ForwardContext } from './context.js';
 import type { Module } from './module.js';
 import { Parameter } from './parameter.js';
@@ -99,17 +100,13 @@ class Trace {
 }
 
 /**
- * Looks at a model by a dry run, outside training, on zeros of `inputShape` (with the batch: `[1, 32, 32, 3]`).
- * Parameters without values count as zeros meanwhile.
+ * Looks at a model by a dry run, outside training, on an input of `inputShape` (with the batch: `[1, 32, 32, 3]`). The
+ * tensorflow engine computes nothing for it, unless the pass looks at values; then, and on other engines, the input is
+ * zeros, and so are parameters without values.
  */
 export function summary(model: Module, inputShape: readonly number[]): ModelSummary {
   const names = new Map([...model.namedModules()].map(([name, module]) => [module, name]));
-  const trace = new Trace();
-  // of ordinary ops, whose work is known
-  withPortableOps(() =>
-    withValues(model, () => tf.tidy(() => trace.run([...names.keys()], () => dryRun(model, inputShape)))),
-  );
-
+  const trace = traceOf(model, inputShape);
   const called = [...trace.calls.keys()].filter((module) => module !== model);
   const skipped = [...names.keys()].filter((module) => !trace.calls.has(module) && ownParameters(module).length > 0);
   const rows = [...called, ...skipped].map((module) => rowOf(module, names.get(module)!, trace));
@@ -130,11 +127,28 @@ export function summary(model: Module, inputShape: readonly number[]): ModelSumm
   };
 }
 
-function dryRun(model: Module, inputShape: Shape): void {
+function traceOf(model: Module, inputShape: Shape): Trace {
+  const modules = [...model.namedModules()].map(([, module]) => module);
+  const pass = (): Trace => {
+    const trace = new Trace();
+    // of ordinary ops, whose work is known
+    withPortableOps(() => withValues(model, () => tf.tidy(() => trace.run(modules, () => forward(model, inputShape)))));
+    return trace;
+  };
+  const variables = storedIn(model).flatMap((entry) => (entry.initialized ? [entry.value] : []));
+  try {
+    return runDry(`the summary of ${model.constructor.name}`, variables, pass);
+  } catch (error) {
+    if (error instanceof CaptureError) return pass();
+    throw error;
+  }
+}
+
+function forward(model: Module, inputShape: Shape): void {
   const modes = [...model.namedModules()].map(([, module]) => [module, module.training] as const);
   model.eval();
   try {
-    model.forward(tf.zeros([...inputShape]), new ForwardContext());
+    model.forward(zeros(inputShape), new ForwardContext());
   } finally {
     for (const [module, training] of modes) module.training = training;
   }
@@ -142,15 +156,19 @@ function dryRun(model: Module, inputShape: Shape): void {
 
 /** Runs `use` while everything in the model has a value. */
 function withValues(model: Module, use: () => void): void {
-  const stored = [...model.namedParameters(), ...model.namedBuffers()].map(([, entry]) => entry);
-  const empty = stored.filter(({ initialized }) => !initialized);
+  const empty = storedIn(model).filter(({ initialized }) => !initialized);
   try {
-    for (const entry of empty) entry.set(tf.zeros([...entry.shape]));
+    for (const entry of empty) entry.set(zeros(entry.shape));
     use();
   } finally {
     for (const entry of empty) entry.dispose();
   }
 }
+
+const storedIn = (model: Module) => [...model.namedParameters(), ...model.namedBuffers()].map(([, entry]) => entry);
+
+/** Made by an op: `tf.zeros` would hold its values in JavaScript. */
+const zeros = (shape: Shape): Tensor => tf.fill([...shape], 0);
 
 const count = (parameters: readonly Parameter[]): number => parameters.reduce((sum, { size }) => sum + size, 0);
 

@@ -1,7 +1,8 @@
 // Summaries: shapes, parameters and work, checked by hand and against the count of a published table.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { startEngine, tf } from '../../src/engine/index.js';
+import { tensorflow } from '../../src/engine/backend.js';
+import { startEngine, type Tensor, tf } from '../../src/engine/index.js';
 import { createModel } from '../../src/models/index.js';
 import { BatchNorm2d, Conv2d, formatSummary, Linear, Relu, Sequential, summary } from '../../src/nn/index.js';
 import { applyTuning } from '../../src/tuning/index.js';
@@ -58,6 +59,51 @@ describe('summary', () => {
       assert.ok(!Object.hasOwn(module, 'forward'));
     }
     assert.ok(!Object.hasOwn(tf.engine(), 'runKernel'));
+  });
+
+  it('computes nothing: each kind of op is run once, however deep the model', () => {
+    const backend = tensorflow();
+    const { binding } = backend;
+    const opsOf = (depth: number): number => {
+      let ops = 0;
+      const executeOp: typeof binding.executeOp = (...call) => {
+        ops++;
+        return binding.executeOp(...call);
+      };
+      backend.binding = Object.create(binding, { executeOp: { value: executeOp } });
+      try {
+        summary(createModel('vit_nano_patch4_32', { depth }), [2, 32, 32, 3]);
+        return ops;
+      } finally {
+        backend.binding = binding;
+      }
+    };
+    assert.ok(opsOf(2) > 10);
+    assert.equal(opsOf(12), opsOf(2));
+  });
+
+  it('computes where the pass looks at values', () => {
+    class Looks extends Linear {
+      override forward(x: Tensor): Tensor {
+        assert.deepEqual([...x.dataSync()], [0, 0]);
+        return super.forward(x);
+      }
+    }
+    const { outputShape, multiplyAccumulates } = summary(new Sequential([new Looks(2, 3)]), [1, 2]);
+    assert.deepEqual([outputShape, multiplyAccumulates], [[1, 3], 6]);
+  });
+
+  it('takes a model with values as it is', () => {
+    const model = createModel('swin_nano_patch4_window4_32').initialize(3);
+    const empty = createModel('swin_nano_patch4_window4_32');
+    const before = model.stateDict();
+    const values = Object.values(before).map((tensor) => tensor.dataSync().slice());
+    assert.deepEqual(summary(model, [1, 32, 32, 3]), summary(empty, [1, 32, 32, 3]));
+    assert.deepEqual(
+      Object.values(model.stateDict()).map((tensor) => tensor.dataSync().slice()),
+      values,
+    );
+    model.dispose();
   });
 
   it('cleans up after a pass that fails', () => {
