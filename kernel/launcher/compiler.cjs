@@ -1,16 +1,18 @@
 // Compiles cells with tslab's converter, under the project's own type-checking options. tslab fixes its options,
 // checks every imported file again for every cell, watches files through the operating system and drops source
 // maps; it takes all of this from the TypeScript module it loads, so that module's exports are replaced here.
-const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire } = require('node:module');
 const { expandShorthand, loopsWithAwait } = require('./cellSyntax.cjs');
+const { Conversions, scriptOf, stampOf } = require('./conversions.cjs');
+const { environmentOf, Store } = require('./store.cjs');
 const { rest, toCommonJs } = require('./transpile.cjs');
 const { Verdicts } = require('./verdicts.cjs');
 
 const tslabRequire = createRequire(require.resolve('tslab/package.json'));
-/** tslab's names for a cell's text and for its output folder. */
+/** tslab's names for a cell's text, for what earlier cells declare, and for its output folder. */
 const CELL_FILE = '__tslab__.ts';
+const DECLARATIONS_FILE = '__prev__.d.ts';
 const OUT_DIR = 'outDir';
 const CANNOT_FIND_MODULE = new Set([2307, 2792]);
 const INLINE_MAP = /\n?\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/;
@@ -20,8 +22,12 @@ const typescriptId = tslabRequire.resolve('@tslab/typescript-for-tslab');
 const ts = tslabRequire(typescriptId);
 const files = watchOnDemand();
 let builder;
+let projectRoot;
 let registerMaps;
+let store;
 let verdicts;
+/** What the cell that was compiled last depends on. */
+let dependencies;
 /** Files that were without errors, at one time, together with all that they depend on; a changed file is a new object. */
 let clean = new Set();
 /** Texts that are CommonJS already. */
@@ -46,39 +52,61 @@ require.cache[typescriptId].exports = {
 
 /** The compiler of this process. `maps` is told the source maps of every JavaScript text that comes out. */
 function createCompiler(root, maps) {
-  const { createConverter } = tslabRequire('./dist/converter.js');
+  projectRoot = root;
   registerMaps = (text, steps) => maps.add(text, steps);
-  verdicts = new Verdicts(root, JSON.stringify([ts.version, projectOptions({})]));
+  const environment = environmentOf(root, JSON.stringify([ts.version, projectOptions({})]));
+  verdicts = new Verdicts(root, environment);
+  store = new Store(root, environment);
+  const conversions = new Conversions({ root, store, print, maps });
 
-  let converter = createConverter({ isJS: false, isBrowser: false });
+  let converter;
+  /** Whether the converter knows what the last cell has imported and declared. */
+  let upToDate = false;
   let incomplete = false;
+  /** Modules that are cells' texts: no file tells when they change. */
+  let hasModules = false;
   const current = () => {
     // A module that was not found, or could not be printed, stays so for the watching program: begin anew.
     if (incomplete) {
       converter.close();
       files.clear();
-      converter = createConverter({ isJS: false, isBrowser: false });
-      incomplete = false;
+      converter = undefined;
     }
+    incomplete = false;
+    converter ??= createConverter(root);
+    upToDate = true;
     files.poll();
     return converter;
   };
   const remember = (diagnostics) => {
     incomplete = diagnostics.some(({ code }) => CANNOT_FIND_MODULE.has(code));
   };
+  const compile = (declarations, code) => {
+    const now = current();
+    // Until it has come through: what throws on the way leaves files that count as printed and are not.
+    incomplete = true;
+    const converted = now.convert(declarations, expandShorthand(ts, code));
+    converted.hasToplevelAwait ||= loopsWithAwait(ts, code);
+    remember(converted.diagnostics);
+    verdicts.save();
+    if (converted.diagnostics.length === 0 && !hasModules)
+      conversions.keep(declarations, code, converted, dependencies);
+    return converted;
+  };
   return {
     convert(declarations, code) {
-      const now = current();
-      // Until it has come through: what throws on the way leaves files that count as printed and are not.
-      incomplete = true;
-      const converted = now.convert(declarations, expandShorthand(ts, code));
-      converted.hasToplevelAwait ||= loopsWithAwait(ts, code);
-      remember(converted.diagnostics);
-      verdicts.save();
-      if (converted.sideOutputs) rest();
+      const kept = hasModules ? undefined : conversions.find(declarations, code);
+      if (kept) upToDate = false;
+      const converted = kept ?? compile(declarations, code);
+      rest();
       return converted;
     },
+    /** What kept conversions have put off: without it the first completion would take seconds. */
+    catchUp(declarations) {
+      if (!upToDate) current().inspect(declarations, '', 0);
+    },
     addModule(name, code, metadata) {
+      hasModules = true;
       const diagnostics = current().addModule(name, code, metadata);
       remember(diagnostics);
       return diagnostics;
@@ -87,6 +115,17 @@ function createCompiler(root, maps) {
     complete: (declarations, code, position) => current().complete(declarations, code, position),
     typescriptVersion: ts.version,
   };
+}
+
+/** tslab's, which takes the working directory as the root; a cell may have changed it. */
+function createConverter(root) {
+  const here = process.cwd();
+  process.chdir(root);
+  try {
+    return tslabRequire('./dist/converter.js').createConverter({ isJS: false, isBrowser: false });
+  } finally {
+    process.chdir(here);
+  }
 }
 
 function projectOptions(options) {
@@ -107,21 +146,17 @@ function projectOptions(options) {
  */
 function watchOnDemand() {
   const watched = new Map();
-  const stamp = (file) => {
-    const stats = fs.statSync(file, { throwIfNoEntry: false });
-    return stats ? `${stats.mtimeMs} ${stats.size}` : '';
-  };
   ts.sys.watchDirectory = () => ({ close() {} });
   ts.sys.watchFile = (file, callback) => {
     if (file.includes('/node_modules/')) return { close() {} };
-    watched.set(file, { callback, seen: stamp(file) });
+    watched.set(file, { callback, seen: stampOf(file) });
     return { close: () => watched.delete(file) };
   };
   return {
     clear: () => watched.clear(),
     poll() {
       for (const [file, entry] of [...watched]) {
-        const now = stamp(file);
+        const now = stampOf(file);
         if (now === entry.seen) continue;
         const { Created, Changed, Deleted } = ts.FileWatcherEventKind;
         const kind = now === '' ? Deleted : entry.seen === '' ? Created : Changed;
@@ -139,6 +174,9 @@ function watchOnDemand() {
 function diagnose(program, [cell, ...imported]) {
   const found = [...ts.getPreEmitDiagnostics(program, cell)];
   const sources = sourcesOf(program, cell).filter((file) => file !== cell);
+  const earlier = program.getSourceFile(path.join(path.dirname(cell.fileName), DECLARATIONS_FILE));
+  const known = sourcesOf(program, earlier).filter((file) => file !== earlier);
+  dependencies = { sources: [...new Set([...sources, ...known])], imported };
   if (!sources.every((file) => clean.has(file))) found.push(...diagnoseImported(program, imported, sources));
   return found.map((diagnostic) => ({
     ...diagnostic,
@@ -174,11 +212,21 @@ function sourcesOf(program, file) {
 /** Emits a cell as tslab does, and an imported file at once in its final form. */
 function emit(program, file, write, rest) {
   if (path.basename(file.fileName) === CELL_FILE) return program.emit(file, write, ...rest);
-  const { code, map } = toCommonJs(file.text, file.fileName);
-  registerMaps(code, [map]);
+  const code = print(file.text, file.fileName);
   finished.add(code);
-  const script = path.relative(process.cwd(), file.fileName).replace(/\.[jt]sx?$/, '.js');
-  return write(path.join(OUT_DIR, script), code);
+  return write(path.join(OUT_DIR, path.relative(projectRoot, scriptOf(file.fileName))), code);
+}
+
+/** The JavaScript of an imported file. */
+function print(text, file) {
+  const name = path.relative(projectRoot, file);
+  let printed = store.get([name, text]);
+  if (!printed) {
+    printed = toCommonJs(text, name);
+    store.put([name, text], printed);
+  }
+  registerMaps(printed.code, [printed.map]);
+  return printed.code;
 }
 
 /** In the place of `ts.transpileModule`: tslab's second step, from modules to CommonJS. Registers both steps' maps. */

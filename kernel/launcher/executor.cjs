@@ -8,6 +8,8 @@ const { getCodeMetadata } = tslabRequire('./dist/metadata.js');
 
 /** tslab puts one line before the code of a cell. */
 const LINES_BEFORE = 1;
+/** How long nothing may have run before the compiler catches up. */
+const IDLE_MS = 1000;
 /** How long an interrupted cell that listens to INTERRUPT may take to come to its end. */
 const LISTENER_MS = 10_000;
 const INTERRUPT = 'vitlab:interrupt';
@@ -26,15 +28,27 @@ class Executor {
   #running;
   #left = [];
   #lastLabel;
+  #watched;
+  #idle;
 
-  /** `guard.compiling(f)` and `guard.running(f)` run f under the watch of the interrupt guard. */
-  constructor({ compiler, modules, maps, guard }) {
+  /** `watched`: somebody may ask for completions. `guard.compiling(f)` and `guard.running(f)` run f under the watch of the interrupt guard. */
+  constructor({ compiler, modules, maps, guard, watched }) {
+    this.#watched = watched;
     this.#compiler = compiler;
     this.#modules = modules;
     this.#maps = maps;
     this.#guard = guard;
+    this.#rest();
     process.on('uncaughtException', (error) => this.#stray('uncaught exception in a timer or callback', error));
     process.on('unhandledRejection', (reason) => this.#stray('unhandled promise rejection', reason));
+  }
+
+  /** Lets the compiler catch up with what has run, unless something runs before. */
+  #rest() {
+    if (!this.#watched) return;
+    clearTimeout(this.#idle);
+    const catchUp = () => !this.#running && this.#guard.compiling(() => this.#compiler.catchUp(this.#declarations));
+    this.#idle = setTimeout(catchUp, IDLE_MS).unref();
   }
 
   /** Runs a cell. Resolves to undefined, or to { ename, evalue, traceback } where it failed; never rejects. */
@@ -116,6 +130,7 @@ class Executor {
     this.#declarations = run.compiled.declOutput ?? '';
     clearTimeout(run.timer);
     this.#running = undefined;
+    this.#rest();
     run.resolve(failure);
   }
 

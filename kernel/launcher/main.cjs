@@ -16,7 +16,8 @@ async function start({ root, connectionFile }) {
   const compiler = createCompiler(root, maps);
   const modules = new Modules(root, maps);
   const guard = new Guard();
-  const executor = new Executor({ compiler, modules, maps, guard });
+  const watched = process.env.VITLAB_HEADLESS !== '1';
+  const executor = new Executor({ compiler, modules, maps, guard, watched });
   const server = new Server({
     connection,
     zmq: tslabRequire('zeromq'),
@@ -25,7 +26,7 @@ async function start({ root, connectionFile }) {
       implementationVersion: tslabRequire('./package.json').version,
     },
   });
-  const output = new Output((type, content, parent) => server.publish(type, content, parent));
+  const output = new Output((type, content, parent) => server.publish(type, content, parent), watched);
 
   await guard.start({ connectionFile, onInterrupt: () => executor.interrupt() });
   await server.bind(connection);

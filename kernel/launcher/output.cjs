@@ -9,6 +9,7 @@ const MAX_TEXT = 1 << 20;
 
 class Output {
   #publish;
+  #watched;
   #parent = {};
   #name;
   #text = [];
@@ -17,9 +18,10 @@ class Output {
   #burst = 0;
   #scheduled = false;
 
-  /** `publish(type, content, parentHeader)` sends a message on iopub. */
-  constructor(publish) {
+  /** `publish(type, content, parentHeader)` sends a message on iopub; `watched`: somebody looks at what is shown. */
+  constructor(publish, watched) {
     this.#publish = publish;
+    this.#watched = watched;
   }
 
   /** From now on output belongs to the request with this header, also after the request has ended. */
@@ -78,11 +80,12 @@ class Output {
     const show = (type, bundle, metadata, displayId) =>
       this.send(type, { data: encode(bundle), metadata, transient: displayId ? { display_id: displayId } : {} });
     const cell = () => this.#parent.msg_id ?? '';
+    const watched = this.#watched;
     return Object.freeze({
       get cell() {
         return cell();
       },
-      watched: process.env.VITLAB_HEADLESS !== '1',
+      watched,
       display: (bundle, metadata = {}, displayId = randomUUID()) => {
         show('display_data', bundle, metadata, displayId);
         return displayId;

@@ -23,6 +23,10 @@ class SourceMaps {
     this.#ofText.set(text, steps);
   }
 
+  stepsOf(text) {
+    return this.#ofText.get(text);
+  }
+
   /** Says which text runs under `script`, the name to show for it, and how many lines the compiler put before it. */
   register(script, text, name, linesBefore = 0) {
     const steps = this.#ofText.get(text);

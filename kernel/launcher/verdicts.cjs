@@ -2,10 +2,9 @@
 // the contents of all project files it depends on, the compiler and its options, and the installed packages.
 const fs = require('node:fs');
 const path = require('node:path');
-const { createHash } = require('node:crypto');
+const { hash, read } = require('./store.cjs');
 
 const FILE = path.join('.vitlab', 'kernel-checked.json');
-const INSTALLED = path.join('node_modules', '.package-lock.json');
 const MAX_VERDICTS = 5000;
 
 class Verdicts {
@@ -14,12 +13,10 @@ class Verdicts {
   #environment;
   #changed = false;
 
-  /** `environment` is text that names the compiler and its options. */
+  /** @param environment hash of `environmentOf`; undefined: nothing can be said for later kernels */
   constructor(root, environment) {
     this.#root = root;
-    const installed = read(path.join(root, INSTALLED));
-    // Without a record of what is installed nothing can be said for later kernels.
-    if (installed !== undefined) this.#environment = hash([environment, installed]);
+    this.#environment = environment;
   }
 
   /** The name of the case: `sources` are the file and all that it depends on, as { fileName, version }. */
@@ -65,20 +62,6 @@ class Verdicts {
       return new Set();
     }
   }
-}
-
-function read(file) {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function hash(parts) {
-  const sum = createHash('sha256');
-  for (const part of parts) sum.update(part).update('\0');
-  return sum.digest('base64url');
 }
 
 module.exports = { Verdicts };
