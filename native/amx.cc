@@ -2,30 +2,13 @@
 // of float32 do. Factors are rounded to bfloat16, softmax is in float32. dispatch.cc asks whether the processor has AMX.
 #include "amx.h"
 
-#include <immintrin.h>
-
-#include <algorithm>
 #include <cmath>
 
-#include "vectors.h"
+#include "tiles.h"
 
 namespace vitlab {
 namespace amx {
 namespace {
-
-/** All tiles with 16 rows of 64 bytes, while it lives. Others on this thread, such as oneDNN, set up their own. */
-class Tiles {
- public:
-  Tiles() {
-    alignas(64) static const struct {
-      uint8_t palette = 1, rest[15] = {};
-      uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } config;
-    _tile_loadconfig(&config);
-  }
-  ~Tiles() { _tile_release(); }
-};
 
 /**
  * A matrix of words of 32 bits in strips of 16 columns, so that a tile is 1 KB at a stretch. A word is a float, or two
@@ -77,23 +60,13 @@ void product(const Matrix& a, int64_t first, const Matrix& b, const Matrix& c, i
   }
 }
 
-/** The numbers of `a`, then those of `b`, in bfloat16. */
-inline __m512i halves(vf a, vf b) { return (__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a); }
-/** Of 32, each of the first 16 beside the one that is 16 further. */
-inline __m512i paired(__m512i x) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
-                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, x);
-}
-
 /** Rows of tensors are far apart and seldom in the near caches: they are fetched so many rows ahead. */
 constexpr int64_t kAhead = 12;
 
 /** `count` rows of `size` numbers, `stride` apart, as a first factor with zeros around. */
 void pack(Numbers from, int64_t stride, int64_t count, int64_t size, const Matrix& to) {
   for (int64_t k = 0; k < to.strips; k++) {
-    const int64_t left = size - k * 2 * W;
-    const __mmask32 kept = left < 2 * W ? (1u << left) - 1 : ~0u;
+    const __mmask32 kept = firstOf(size - k * 2 * W);
     for (int64_t i = 0; i < count; i++) {
       const Numbers x = from.from(i * stride + k * 2 * W);
       const float* floats = static_cast<const float*>(x.data);
@@ -119,20 +92,11 @@ void pairRows(const Matrix& from, const Matrix& to) {
 
 /** Words change places: from a first factor to a second one that is its transpose, and back. */
 void transpose(const Matrix& from, const Matrix& to) {
-  // the transpose of 16 rows of 16 is four times the same shuffle: rows i and i + 8 as rows 2i and 2i + 1, word by word
-  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
   for (int64_t j = 0; j < from.strips; j++)
     for (int64_t i = 0; i < to.strips; i++) {
-      __m512i rows[W], shuffled[W];
+      __m512i rows[W];
       for (int k = 0; k < W; k++) rows[k] = _mm512_loadu_si512(from.at(i * W + k, j));
-      for (int times = 0; times < 4; times++) {
-        for (int k = 0; k < W / 2; k++) {
-          shuffled[2 * k] = _mm512_permutex2var_epi32(rows[k], low, rows[k + W / 2]);
-          shuffled[2 * k + 1] = _mm512_permutex2var_epi32(rows[k], high, rows[k + W / 2]);
-        }
-        for (int k = 0; k < W; k++) rows[k] = shuffled[k];
-      }
+      transposeWords(rows);
       for (int k = 0; k < W; k++) _mm512_storeu_si512(to.at(j * W + k, i), rows[k]);
     }
 }
@@ -143,8 +107,7 @@ void unpack(const Matrix& from, int64_t count, int64_t size, Numbers to, int64_t
   for (int64_t i = 0; i < count; i++) {
     const vf f = all(factor(i));
     for (int64_t j = 0; j < from.strips; j += 2) {
-      const int64_t left = size - j * W;
-      const __mmask32 kept = left < 2 * W ? (1u << left) - 1 : ~0u;
+      const __mmask32 kept = firstOf(size - j * W);
       const vf low = load(from.floats(i, j)) * f, high = j + 1 < from.strips ? load(from.floats(i, j + 1)) * f : vf{};
       const Numbers y = to.from(i * stride + j * W);
       _mm_prefetch(static_cast<const char*>(y.from(kAhead * stride).data), _MM_HINT_T0);

@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "amx.h"
 #endif
 
@@ -36,8 +39,10 @@ static const Kernels& choose() { return baseline::kKernels; }
 #endif
 
 #if defined(VITLAB_AMX)
-/** Whether the processor has AMX for bfloat16, and the system lets this process use it. */
+/** Whether the processor has AMX for bfloat16, and the system lets this process use it. VITLAB_AMX=0 leaves it out. */
 static bool hasAmx() {
+  const char* wanted = std::getenv("VITLAB_AMX");
+  if (wanted && std::strcmp(wanted, "0") == 0) return false;
   unsigned a, b, c, d;
   constexpr unsigned kBf16 = 1 << 22, kTile = 1 << 24, kAvx512Bf16 = 1 << 5;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;

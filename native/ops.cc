@@ -1,42 +1,15 @@
 // vitlab's own TensorFlow ops for processors, and the Node addon that brings them: loading it registers them. Each has
 // the same meaning as ordinary ops that src composes where these are not there (another device, another engine).
-#include <algorithm>
 #include <cstring>
-#include <functional>
 #include <vector>
 
-#include "kernels.h"
 #include "node_api.h"
-#include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/op_kernel.h"
+#include "opSupport.h"
 #include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/core/framework/resource_var.h"
-#include "tensorflow/core/framework/shape_inference.h"
 
 namespace vitlab {
 namespace {
-
-using tensorflow::OpKernel;
-using tensorflow::OpKernelConstruction;
-using tensorflow::OpKernelContext;
-using tensorflow::Tensor;
-using tensorflow::TensorShape;
-using tensorflow::shape_inference::DimensionHandle;
-using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
-
-/** Runs `work(begin, end)` over `[0, total)` in blocks of a fixed size, so that the split does not depend on threads. */
-void inBlocks(OpKernelContext* context, int64_t total, int64_t block, const std::function<void(int64_t, int64_t)>& work) {
-  const int64_t blocks = (total + block - 1) / block;
-  const auto each = [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++) work(i * block, std::min(total, (i + 1) * block));
-  };
-  if (blocks < 2) return each(0, blocks);
-  auto* threads = context->device()->tensorflow_cpu_worker_threads()->workers;
-  threads->ParallelFor(blocks, tsl::thread::ThreadPool::SchedulingParams(
-                                   tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, std::nullopt, 1),
-                       each);
-}
 
 constexpr int64_t kElements = 16384;
 
@@ -59,14 +32,6 @@ void inParts(OpKernelContext* context, int64_t rows, const std::function<void(in
   }
 }
 
-const float* floats(OpKernelContext* context, int input) { return context->input(input).flat<float>().data(); }
-
-/** A tensor in float32 or bfloat16. */
-Numbers numbers(const Tensor& tensor) {
-  return {tensor.data(), tensor.dtype() == tensorflow::DT_BFLOAT16};
-}
-Numbers numbers(OpKernelContext* context, int input) { return numbers(context->input(input)); }
-
 /** Output `index` in the memory of one of `inputs` where nobody else needs that, or in new memory. */
 Tensor* outputLike(OpKernelContext* context, std::vector<int> inputs, int index, const TensorShape& shape) {
   const auto leftOut = [&](int input) { return input >= context->num_inputs(); };
@@ -83,24 +48,8 @@ absl::Status likeFirst(InferenceContext* c) {
   return absl::OkStatus();
 }
 
-/** An attribute for the type of inputs or outputs that autocast may turn into bfloat16. */
-#define NUMBERS(name) name ": {float, bfloat16} = DT_FLOAT"
-
 int64_t lastDim(const Tensor& x) { return x.dims() == 0 ? 1 : x.dim_size(x.dims() - 1); }
 int64_t rowsOf(const Tensor& x) { return lastDim(x) == 0 ? 0 : x.NumElements() / lastDim(x); }
-
-/** Inputs that may be left out: `[]` or `[tensor]`. */
-#define OPTIONAL(name, attribute) name ": " attribute " * float"
-#define COUNT(name) name ": int >= 0 = 0"
-
-/** The values of input `index`, which must be `size` many; null where it is left out. */
-const float* optional(OpKernelContext* context, int index, int64_t size) {
-  if (index >= context->num_inputs()) return nullptr;
-  const Tensor& tensor = context->input(index);
-  if (tensor.NumElements() != size)
-    context->CtxFailure(absl::InvalidArgumentError("a bias must be as wide as x, and what is added as large"));
-  return tensor.flat<float>().data();
-}
 
 /** How many elements of x are a row: all of them where no bias is added to each. */
 int64_t rowWidth(const Tensor& x, const float* bias) { return bias ? lastDim(x) : x.NumElements(); }

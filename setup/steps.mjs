@@ -139,7 +139,7 @@ const instructionSets = {
   arm64: [{ name: 'baseline', width: 4, registers: 32, flags: undefined }],
 };
 
-/** For attention in bfloat16 with the tiles of AMX. */
+/** For products, and attention in bfloat16, with the tiles of AMX. */
 const amxFlags = ['-mamx-tile', '-mamx-bf16', '-mavx512bf16'];
 
 /** Whether a compiler, with its assembler, knows AMX; those before GCC 11 and Clang 12 do not. */
@@ -178,8 +178,10 @@ function ops(root) {
       };
       const headers = [path.join(root, 'node_modules/node-api-headers/include'), path.join(wheel, 'include')];
       const defines = ['-DNDEBUG', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=vitlab_ops'];
-      await compile('ops.cc', 'ops', ['-O2', ...defines, ...headers.map((header) => `-I${header}`)]);
+      const registering = ['-O2', ...defines, ...headers.map((header) => `-I${header}`)];
       const amx = knowsAmx(compiler.command);
+      await compile('ops.cc', 'ops', registering);
+      if (amx) await compile('productOp.cc', 'productOp', registering);
       await compile('dispatch.cc', 'dispatch', ['-O2', ...(amx ? ['-DVITLAB_AMX'] : [])]);
       for (const { name, width, registers, flags } of instructionSets[process.arch]) {
         const wide = flags ? [...flags, '-mfma', `-mprefer-vector-width=${32 * width}`] : [];
@@ -189,7 +191,10 @@ function ops(root) {
         await compile('kernels.cc', `kernels-${name}`, all);
         await compile('depthwise.cc', `depthwise-${name}`, all);
         await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
-        if (amx && name === 'avx512') await compile('amx.cc', 'amx', [...fast, ...amxFlags, '-DVITLAB_ISA=amx']);
+        if (!amx || name !== 'avx512') continue;
+        const onTiles = [...fast, ...amxFlags, '-DVITLAB_ISA=amx'];
+        await compile('amx.cc', 'amx', onTiles);
+        await compile('product.cc', 'product', onTiles);
       }
       const part = path.join(temporary(root), 'vitlab_ops.node');
       const links = [`-L${wheel}`, ...libraries.map((so) => `-l:${so}`), `-Wl,-rpath,$ORIGIN/${relative}`];

@@ -28,6 +28,9 @@ export const nativeInstructions = (): Readonly<{ float: string; half: string }> 
 /** Whether the ops can be used now: they are loaded, TensorFlow computes, and nobody wants ordinary ops only. */
 export const hasNativeOps = (): boolean => instructions !== undefined && ownOpsWanted() && isTensorflow();
 
+/** Whether they have matrix products on AMX. */
+export const hasTiles = (): boolean => hasNativeOps() && instructions!.half === 'amx';
+
 /** Ops that layers and optimisers ask for. `BiasAdd` is TensorFlow's, under no name of tfjs. */
 const ASKED_FOR: ReadonlySet<string> = new Set([
   ...['BiasAdd', 'VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabColumnSum', 'VitlabDepthwise'],

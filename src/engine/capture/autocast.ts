@@ -31,9 +31,12 @@ interface Flexible {
   writes?: string;
   /** Whether the result is about as exact as what is read, so that bfloat16 is enough for whoever reads either. */
   asRead?: boolean;
+  /** Inputs that it rounds to bfloat16 itself. */
+  rounds?: readonly number[];
 }
 
 const FLEXIBLE: Readonly<Record<string, Flexible>> = {
+  VitlabProduct: { reads: { 0: 'Ta', 1: 'Tb' }, writes: 'Tc', asRead: true, rounds: [0, 1] },
   VitlabBiasAdd: { reads: { 0: 'Tx' }, writes: 'Ty', asRead: true },
   VitlabGelu: { reads: { 0: 'Tx' }, writes: 'Ty' },
   VitlabGeluGrad: { reads: { 0: 'Tdy', 1: 'Tx' }, writes: 'Tdx' },
@@ -99,9 +102,10 @@ class Autocast {
     const attributes = { ...node.attributes };
     const inputs = node.inputs.map((source, i) => {
       const type = flexible.reads[i];
-      if (type === undefined || !this.exact.has(source)) return source;
+      const rounded = flexible.rounds?.includes(i) && (this.halves.has(source) || this.fixed.has(source));
+      if (type === undefined || !(rounded || this.exact.has(source))) return source;
       attributes[type] = HALF;
-      return this.halves.get(source)!;
+      return this.half(source);
     });
     const use = this.use(first(node));
     if (flexible.writes && (use === 'half' || (use === 'any' && flexible.asRead))) {
@@ -181,8 +185,9 @@ class Autocast {
   }
 
   private useOf(node: GraphNode, input: number): 'half' | 'any' | 'float' {
-    if (PRODUCTS[node.op]?.includes(input)) return 'half';
-    if (FLEXIBLE[node.op]?.reads[input] !== undefined) return 'any';
+    const flexible = FLEXIBLE[node.op];
+    if (PRODUCTS[node.op]?.includes(input) || flexible?.rounds?.includes(input)) return 'half';
+    if (flexible?.reads[input] !== undefined) return 'any';
     return MOVES.has(node.op) && input === 0 ? this.use(first(node)) : 'float';
   }
 }

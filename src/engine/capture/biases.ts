@@ -1,7 +1,7 @@
 // Biases in the pass over memory of what follows them: a GELU, its gradient, or the sum with a residual. A rewrite of the
 // recorded graph, for bfloat16. (In float32 TensorFlow adds a bias within the product.)
 import { hasNativeOps } from '../nativeOps.js';
-import { control, first, type GraphNode, type Readers, readersOf } from './graph.js';
+import { first, type GraphNode, type Readers, readersOf, redirected, shapeText } from './graph.js';
 
 /** Ops of ours that take a bias, and which of their inputs it is added to. */
 const TAKES_BIAS: Readonly<Record<string, number>> = { VitlabGelu: 0, VitlabGeluGrad: 1 };
@@ -13,20 +13,11 @@ export function biasesInside(nodes: readonly GraphNode[]): GraphNode[] {
   return hasNativeOps() ? new Biases(biasesLast(nodes)).inside() : [...nodes];
 }
 
-/** `nodes` that wait for others `instead` of those that are no more, or have become another. */
-function redirected(nodes: readonly GraphNode[], instead: ReadonlyMap<string, readonly GraphNode[]>): GraphNode[] {
-  const by = new Map([...instead].map(([name, others]) => [control(name), others.map((other) => control(other.name))]));
-  return nodes.map((node) => {
-    if (!node.inputs.some((input) => by.has(input))) return node;
-    return { ...node, inputs: [...new Set(node.inputs.flatMap((input) => by.get(input) ?? [input]))] };
-  });
-}
-
 /** Every bias as our own op, and after the reshape that follows it, where the last axis stays. */
 function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
   const readers = readersOf(nodes);
   const moved = new Map<string, GraphNode>();
-  const instead = new Map<string, GraphNode[]>();
+  const instead = new Map<string, string[]>();
   const rewritten = nodes.flatMap((node) => {
     if (node.op === 'BiasAdd') {
       const [reader, ...others] = readers.get(first(node)) ?? [];
@@ -34,7 +25,7 @@ function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
       const reshaped = others.length === 0 && next?.op === 'Reshape' && next.shape?.at(-1) === node.shape?.at(-1);
       if (!reshaped) return [{ ...node, op: 'VitlabBiasAdd', attributes: {} }];
       moved.set(first(node), node);
-      instead.set(node.name, [next]);
+      instead.set(node.name, [next.name]);
       return [];
     }
     const bias = node.op === 'Reshape' && moved.get(node.inputs[0]!);
@@ -56,13 +47,16 @@ class Biases {
   }
 
   inside(): GraphNode[] {
-    const instead = new Map<string, readonly GraphNode[]>();
+    const instead = new Map<string, string[]>();
     const rewritten = this.nodes.flatMap((node) => {
       if (node.op === 'VitlabBiasAdd') {
         const readers = this.readersOf(node);
         const taken = readers.length > 0 && readers.every((reader) => this.takenBy(reader) === node);
         if (!taken) return [node];
-        instead.set(node.name, readers);
+        instead.set(
+          node.name,
+          readers.map((reader) => reader.name),
+        );
         return [];
       }
       const bias = this.takenBy(node);
@@ -94,8 +88,7 @@ class Biases {
   /** The bias that a sum of two tensors of one shape is the only reader of. */
   private besideResidual({ inputs }: GraphNode): GraphNode | undefined {
     const terms = inputs.map((input) => this.makers.get(input));
-    const [one, other] = terms.map((term) => term && String(term.shape ?? term.attributes['shape']?.value));
-    if (inputs[0] === inputs[1] || one !== other) return undefined;
+    if (inputs[0] === inputs[1] || shapeText(terms[0]) !== shapeText(terms[1])) return undefined;
     return terms.find((term) => term?.op === 'VitlabBiasAdd' && this.readersOf(term).length === 1);
   }
 }

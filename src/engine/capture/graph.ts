@@ -46,6 +46,10 @@ export const control = (node: string): string => `^${node}`;
 /** The first output of a node. */
 export const first = ({ name }: GraphNode): string => `${name}:0`;
 
+/** The shape of a node's first output as text, where it is known. */
+export const shapeText = (node: GraphNode | undefined): string =>
+  String(node?.shape ?? node?.attributes['shape']?.value);
+
 /** Who reads an output, or waits for a node, and as which input. */
 export type Readers = ReadonlyMap<string, readonly { node: GraphNode; input: number }[]>;
 
@@ -60,6 +64,15 @@ export function readersOf(nodes: readonly GraphNode[]): Readers {
     });
   }
   return readers;
+}
+
+/** `nodes` that wait for others `instead` of those that are no more, or have become another. */
+export function redirected(nodes: readonly GraphNode[], instead: ReadonlyMap<string, readonly string[]>): GraphNode[] {
+  const by = new Map([...instead].map(([name, others]) => [control(name), others.map(control)]));
+  return nodes.map((node) => {
+    if (!node.inputs.some((input) => by.has(input))) return node;
+    return { ...node, inputs: [...new Set(node.inputs.flatMap((input) => by.get(input) ?? [input]))] };
+  });
 }
 
 const KINDS = ['string', 'int', 'float', 'bool', 'type', 'shape'] as const;

@@ -22,7 +22,7 @@ export function fastProducts(nodes: readonly GraphNode[]): GraphNode[] {
  * tfjs-node has a batched product for all; TensorFlow fuses the plain one with the bias behind it. (In bfloat16 the fused
  * kernel is slower than the two.)
  */
-function asMatMul(node: GraphNode): GraphNode {
+export function asMatMul(node: GraphNode): GraphNode {
   if (node.op !== 'BatchMatMulV2' || node.shape?.length !== 2) return node;
   const { T, adj_x, adj_y } = node.attributes;
   return { ...node, op: 'MatMul', attributes: { T: T!, transpose_a: adj_x!, transpose_b: adj_y! } };

@@ -12,6 +12,7 @@ import { fastProducts } from './products.js';
 import { Recorder, type Recording } from './recorder.js';
 import type { Tensors } from './recordingSession.js';
 import { SessionValues } from './sessionValues.js';
+import { productsOnTiles } from './tiles.js';
 
 /** Inputs of a step; a number is a float32 scalar. */
 export type StepInputs = Record<string, Tensor | number>;
@@ -149,7 +150,7 @@ export class Program {
     if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes));
     const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
     const fixed = [...variables.values()].filter((variable) => !changed.has(variable));
-    return savedModelBytes(autocast(biasesInside(nodes), fixed));
+    return savedModelBytes(autocast(biasesInside(productsOnTiles(nodes)), fixed));
   }
 
   /** Writes the graph and loads it as a session. */

@@ -1,0 +1,222 @@
+// Matrix products on AMX: of bfloat16, or of float32 that is rounded to it, with sums in float32.
+//
+// Both factors are packed first. In strips of 32 rows of the one and 32 columns of the other, a tile lies at a stretch in
+// the order in which it is needed. All of the second factor is packed once; of the first a block, which stays in the near
+// cache while the second passes by.
+#include "product.h"
+
+#include "tiles.h"
+
+namespace vitlab {
+namespace amx {
+namespace {
+
+constexpr int64_t kStrip = 2 * W;
+/** Two tiles: a strip at 32 depths, which is a step. */
+constexpr int64_t kPair = 2048;
+/** Steps whose sum is taken before it is added to that of others: a strip of the first factor stays in the cache. */
+constexpr int64_t kSteps = 128;
+/** Bytes of the first factor that a block has at a time, and of the second: both stay in the near cache. */
+constexpr int64_t kFirst = 1 << 20, kSecond = 1 << 18;
+/** Of a strip by a strip. */
+constexpr int64_t kSums = kStrip * kStrip;
+
+inline int64_t strips(int64_t n) { return (n + kStrip - 1) / kStrip; }
+
+/** 32 numbers in bfloat16. */
+inline __m512i rounded(Numbers x, __mmask32 kept) {
+  if (x.half) return _mm512_maskz_loadu_epi16(kept, x.data);
+  const float* floats = static_cast<const float*>(x.data);
+  return halves((vf)_mm512_maskz_loadu_ps(kept, floats), (vf)_mm512_maskz_loadu_ps(kept >> W, floats + W));
+}
+
+/** A factor in memory: the rows of the first, or the columns of the second, `size` of them at each depth. */
+struct Factor {
+  Numbers data;
+  int64_t size, depth;
+  /** Whether all of a depth lies at a stretch, else all of a row or column. */
+  bool byDepth;
+  /** Rows of tiles are rows of the first factor, and pairs of depths of the second. */
+  bool second;
+};
+
+/** A strip of a factor at the depths of a step. What is outside is zero. */
+void pack(const Factor& f, int64_t strip, int64_t step, uint8_t* to) {
+  const int64_t across = strip * kStrip, down = step * kStrip;
+  const int64_t first = f.byDepth ? down : across, rows = f.byDepth ? f.depth : f.size;
+  const int64_t column = f.byDepth ? across : down, columns = f.byDepth ? f.size : f.depth;
+  const __mmask32 kept = firstOf(columns - column);
+  const auto row = [&](int64_t i) {
+    const Numbers x = f.data.from(std::min(first + i, rows - 1) * columns + column);
+    // rows are far apart: the processor would not fetch the next ones by itself
+    const Numbers later = x.from(kStrip * columns);
+    _mm_prefetch(static_cast<const char*>(later.data), _MM_HINT_T1);
+    if (!x.half) _mm_prefetch(static_cast<const char*>(later.data) + 64, _MM_HINT_T1);
+    return rounded(x, first + i < rows ? kept : 0);
+  };
+  __m512i tiles[2][W];
+  for (int i = 0; i < W; i++) {
+    if (f.byDepth) {
+      const __m512i even = row(2 * i), odd = row(2 * i + 1);
+      tiles[0][i] = paired(_mm512_inserti64x4(even, _mm512_castsi512_si256(odd), 1));
+      tiles[1][i] = paired(_mm512_shuffle_i64x2(even, odd, 0xEE));
+    } else {
+      tiles[0][i] = row(i);
+      tiles[1][i] = row(W + i);
+    }
+  }
+  for (auto& tile : tiles) {
+    if (f.byDepth != f.second) transposeWords(tile);
+    for (int i = 0; i < W; i++, to += 64) _mm512_store_si512(to, tile[i]);
+  }
+}
+
+/** What comes next of the second factor, so many bytes of it to be fetched at each step. */
+struct Ahead {
+  const uint8_t* data;
+  int64_t each;
+};
+
+/** 32 × 32 sums = a strip of the first factor times one of the second. */
+void multiply(const uint8_t* a, const uint8_t* b, int64_t steps, float* sums, Ahead ahead) {
+  // the compiler does not know that tiles are loaded from memory
+  asm volatile("" ::: "memory");
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int64_t step = 0; step < steps; step++, a += kPair, b += kPair) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + kPair / 2, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + kPair / 2, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    for (int64_t i = 0; i < ahead.each; i += 64, ahead.data += 64) _mm_prefetch(ahead.data, _MM_HINT_T1);
+  }
+  _tile_stored(0, sums, 64);
+  _tile_stored(1, sums + 256, 64);
+  _tile_stored(2, sums + 512, 64);
+  _tile_stored(3, sums + 768, 64);
+  asm volatile("" ::: "memory");
+}
+
+/** total = or += sums. */
+inline const float* added(float* total, const float* sums, bool first) {
+  for (int64_t i = 0; i < kSums; i += W) store(total + i, first ? load(sums + i) : load(total + i) + load(sums + i));
+  return total;
+}
+
+/** The product of two strips. */
+struct Task {
+  int64_t row, column;
+};
+
+/** Fetches the memory that `finish` will write. */
+inline void expect(const ProductShape& s, Task task, Numbers c) {
+  const int64_t row = task.row * kStrip, count = std::min(kStrip, s.rows - row);
+  for (int64_t i = 0; i < count; i++) {
+    const char* to = static_cast<const char*>(c.from((row + i) * s.columns + task.column * kStrip).data);
+    __builtin_prefetch(to, 1);
+    if (!c.half) __builtin_prefetch(to + 64, 1);
+  }
+}
+
+/** Sums, with what is added to them, to where the result has them. */
+void finish(const ProductShape& s, const float* sums, Task task, const Addends& addends, Numbers c) {
+  const int64_t row = task.row * kStrip, column = task.column * kStrip;
+  const __mmask32 kept = firstOf(s.columns - column);
+  vf low{}, high{};
+  if (addends.bias) {
+    low = (vf)_mm512_maskz_loadu_ps(kept, addends.bias + column);
+    high = (vf)_mm512_maskz_loadu_ps(kept >> W, addends.bias + column + W);
+  }
+  const int64_t count = std::min(kStrip, s.rows - row);
+  for (int64_t i = 0; i < count; i++) {
+    const float* sum = sums + i / W * 512 + i % W * W;
+    vf x = load(sum) + low, y = load(sum + 256) + high;
+    const int64_t position = (row + i) * s.columns + column;
+    if (addends.residual) {
+      x += (vf)_mm512_maskz_loadu_ps(kept, addends.residual + position);
+      y += (vf)_mm512_maskz_loadu_ps(kept >> W, addends.residual + position + W);
+    }
+    const Numbers to = c.from(position);
+    if (to.half) {
+      _mm512_mask_storeu_epi16(to.data, kept, halves(x, y));
+    } else {
+      _mm512_mask_storeu_ps(to.data, kept, (__m512)x);
+      _mm512_mask_storeu_ps(static_cast<float*>(to.data) + W, kept >> W, (__m512)y);
+    }
+  }
+}
+
+}  // namespace
+
+int64_t packedBytes(const ProductShape& s) { return strips(s.columns) * strips(s.depth) * kPair; }
+
+int64_t packUnits(const ProductShape& s) { return s.turnedB ? strips(s.columns) : strips(s.depth); }
+
+void packUnit(const ProductShape& s, Numbers b, uint8_t* packed, int64_t unit) {
+  const Factor f{b, s.columns, s.depth, !s.turnedB, true};
+  const int64_t steps = strips(s.depth);
+  // in the order in which the numbers are in memory
+  if (s.turnedB) {
+    for (int64_t step = 0; step < steps; step++) pack(f, unit, step, packed + (unit * steps + step) * kPair);
+  } else {
+    for (int64_t strip = 0; strip < strips(s.columns); strip++)
+      pack(f, strip, unit, packed + (strip * steps + unit) * kPair);
+  }
+}
+
+int64_t rowStrips(const ProductShape& s) { return kFirst / (std::min(strips(s.depth), kSteps) * kPair); }
+
+int64_t productScratch(const ProductShape& s, const ProductBlock& block) {
+  const int64_t rows = block.rowEnd - block.rowBegin, columns = block.columnEnd - block.columnBegin;
+  const int64_t steps = strips(s.depth), once = std::min(steps, kSteps);
+  return rows * once * kPair + (2 + (steps > once ? rows * columns : 0)) * kSums * sizeof(float);
+}
+
+void productBlock(const ProductShape& s, Numbers a, const uint8_t* packed, const Addends& addends, Numbers c,
+                  const ProductBlock& block, uint8_t* scratch) {
+  const Factor f{a, s.rows, s.depth, s.turnedA, false};
+  const int64_t all = strips(s.depth), once = std::min(all, kSteps), rows = block.rowEnd - block.rowBegin;
+  float* const sums = reinterpret_cast<float*>(scratch + rows * once * kPair);
+  float *const latest[] = {sums, sums + kSums}, *const totals = sums + 2 * kSums;
+  const Tiles tiled;
+  for (int64_t begin = 0; begin < all; begin += once) {
+    const int64_t steps = std::min(once, all - begin);
+    for (int64_t i = 0; i < rows * steps; i++) {
+      const int64_t row = s.turnedA ? i % rows : i / steps, step = s.turnedA ? i / rows : i % steps;
+      pack(f, block.rowBegin + row, begin + step, scratch + (row * steps + step) * kPair);
+    }
+    const bool last = begin + steps == all;
+    const int64_t near = std::max<int64_t>(1, kSecond / (steps * kPair));
+    const auto conclude = [&](Task task, const float* made) {
+      if (all > once) {
+        float* total = totals + ((task.column - block.columnBegin) * rows + task.row - block.rowBegin) * kSums;
+        made = added(total, made, begin == 0);
+      }
+      if (last) finish(s, made, task, addends, c);
+    };
+    // sums are put away while the tiles compute the next: the processor looks far enough ahead
+    Task before{};
+    int64_t count = 0;
+    for (int64_t first = block.columnBegin; first < block.columnEnd; first += near)
+      for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = first; j < std::min(first + near, block.columnEnd); j++, count++) {
+          const Task task{block.rowBegin + i, j};
+          const uint8_t *right = packed + (j * all + begin) * kPair, *next = right + near * all * kPair;
+          const int64_t part = j + near < block.columnEnd ? (kPair / rows + 63) / 64 * 64 : 0;
+          if (last) expect(s, task, c);
+          multiply(scratch + i * steps * kPair, right, steps, latest[count % 2], {next + i * steps * part, part});
+          if (count > 0) conclude(before, latest[(count + 1) % 2]);
+          before = task;
+        }
+    if (count > 0) conclude(before, latest[(count + 1) % 2]);
+  }
+}
+
+}  // namespace amx
+}  // namespace vitlab

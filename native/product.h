@@ -1,0 +1,39 @@
+// Matrix products on the tiles of AMX (product.cc).
+#pragma once
+#include "kernels.h"
+
+namespace vitlab {
+
+/** c [rows, columns] = a [rows, depth] b [depth, columns]. */
+struct ProductShape {
+  int64_t rows, columns, depth;
+  /** Whether a is given as its transpose, and b. */
+  bool turnedA, turnedB;
+};
+
+/** Part of a product: strips of 32 rows and of 32 columns. */
+struct ProductBlock {
+  int64_t rowBegin, rowEnd, columnBegin, columnEnd;
+};
+
+/** What is added to a product: a bias `[columns]` and a residual `[rows, columns]`, each or none. */
+struct Addends {
+  const float *bias, *residual;
+};
+
+namespace amx {
+
+/** Bytes that the second factor takes, packed. */
+int64_t packedBytes(const ProductShape& shape);
+/** Packing the second factor is so many units of work. */
+int64_t packUnits(const ProductShape& shape);
+void packUnit(const ProductShape& shape, Numbers b, uint8_t* packed, int64_t unit);
+/** The most strips of rows that a block should have. */
+int64_t rowStrips(const ProductShape& shape);
+/** Bytes of scratch, aligned to 64, that a block needs. */
+int64_t productScratch(const ProductShape& shape, const ProductBlock& block);
+void productBlock(const ProductShape& shape, Numbers a, const uint8_t* packed, const Addends& addends, Numbers c,
+                  const ProductBlock& block, uint8_t* scratch);
+
+}  // namespace amx
+}  // namespace vitlab

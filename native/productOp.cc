@@ -1,0 +1,101 @@
+// The TensorFlow op for matrix products in bfloat16 on AMX. Compiled where the compiler knows AMX, and used where kernels say that the
+// processor has it.
+#include "product.h"
+
+#include <vector>
+
+#include "opSupport.h"
+
+namespace vitlab {
+namespace {
+
+class ProductOp : public OpKernel {
+ public:
+  explicit ProductOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("transpose_a", &shape_.turnedA));
+    OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &shape_.turnedB));
+    OP_REQUIRES_OK(context, context->GetAttr("biases", &biases_));
+  }
+  void Compute(OpKernelContext* context) override {
+    const Tensor &a = context->input(0), &b = context->input(1);
+    OP_REQUIRES(context, a.dims() == 2 && b.dims() == 2, absl::InvalidArgumentError("factors must be matrices"));
+    ProductShape s = shape_;
+    s.rows = a.dim_size(s.turnedA ? 1 : 0);
+    s.depth = a.dim_size(s.turnedA ? 0 : 1);
+    s.columns = b.dim_size(s.turnedB ? 0 : 1);
+    OP_REQUIRES(context, s.depth > 0 && b.dim_size(s.turnedB ? 1 : 0) == s.depth,
+                absl::InvalidArgumentError("factors do not fit each other"));
+    const Addends addends{biases_ ? optional(context, 2, s.columns) : nullptr,
+                          optional(context, 2 + biases_, s.rows * s.columns)};
+    std::vector<int> residual;
+    if (addends.residual) residual.push_back(2 + biases_);
+    if (!context->status().ok()) return;
+    Tensor *result = nullptr, packed;
+    // a residual is read where the result is written
+    OP_REQUIRES_OK(context, context->forward_input_or_allocate_output(
+                                residual, 0, TensorShape({s.rows, s.columns}), &result));
+    if (result->NumElements() == 0) return;
+    OP_REQUIRES_OK(context, context->allocate_temp(tensorflow::DT_UINT8, TensorShape({amx::packedBytes(s)}), &packed));
+    uint8_t* second = packed.flat<uint8_t>().data();
+    const Numbers first = numbers(a), given = numbers(b), c = numbers(*result);
+    inBlocks(context, amx::packUnits(s), 4, [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; unit++) amx::packUnit(s, given, second, unit);
+    });
+
+    // blocks that a core's cache has room for, some for each thread; where rows are too few, of parts of the columns
+    const int64_t threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
+    const int64_t rows = (s.rows + 31) / 32, columns = (s.columns + 31) / 32, most = amx::rowStrips(s);
+    const int64_t wanted = threads > 1 ? 2 * threads : 1, needed = (rows + most - 1) / most;
+    const int64_t down = std::min(rows, (needed + wanted - 1) / wanted * wanted);
+    const int64_t across = down < wanted ? std::min(columns, (wanted + down - 1) / down) : 1;
+    inBlocks(context, down * across, 1, [&](int64_t unit, int64_t) {
+      const int64_t i = unit / across, j = unit % across;
+      const ProductBlock block{rows * i / down, rows * (i + 1) / down, columns * j / across, columns * (j + 1) / across};
+      thread_local Scratch scratch;
+      amx::productBlock(s, first, second, addends, c, block, scratch.bytes(amx::productScratch(s, block)));
+    });
+  }
+
+ private:
+  /** Memory of a thread, aligned to a line of the cache. */
+  class Scratch {
+   public:
+    uint8_t* bytes(size_t count) {
+      if (memory_.size() < count + 64) memory_.resize(count + 64);
+      return memory_.data() + (64 - reinterpret_cast<uintptr_t>(memory_.data()) % 64) % 64;
+    }
+
+   private:
+    std::vector<uint8_t> memory_;
+  };
+
+  ProductShape shape_{};
+  int biases_;
+};
+REGISTER_OP("VitlabProduct")
+    .Input("a: Ta")
+    .Input("b: Tb")
+    .Input(OPTIONAL("bias", "biases"))
+    .Input(OPTIONAL("residual", "residuals"))
+    .Output("c: Tc")
+    .Attr(NUMBERS("Ta"))
+    .Attr(NUMBERS("Tb"))
+    .Attr(NUMBERS("Tc"))
+    .Attr("transpose_a: bool")
+    .Attr("transpose_b: bool")
+    .Attr(COUNT("biases"))
+    .Attr(COUNT("residuals"))
+    .SetShapeFn([](InferenceContext* c) {
+      bool turnedA, turnedB;
+      TF_RETURN_IF_ERROR(c->GetAttr("transpose_a", &turnedA));
+      TF_RETURN_IF_ERROR(c->GetAttr("transpose_b", &turnedB));
+      ShapeHandle a, b;
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 2, &a));
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 2, &b));
+      c->set_output(0, c->MakeShape({c->Dim(a, turnedA ? 1 : 0), c->Dim(b, turnedB ? 0 : 1)}));
+      return absl::OkStatus();
+    });
+REGISTER_KERNEL_BUILDER(Name("VitlabProduct").Device(tensorflow::DEVICE_CPU), ProductOp);
+
+}  // namespace
+}  // namespace vitlab

@@ -1,0 +1,134 @@
+// Matrix products on the tiles of AMX: what a graph becomes, and what its products are. Where the processor has none,
+// graphs stay as they are, and the same results must come from TensorFlow's ops.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import type { GraphNode } from '../../src/engine/capture/graph.js';
+import { Recorder } from '../../src/engine/capture/recorder.js';
+import { productsOnTiles } from '../../src/engine/capture/tiles.js';
+import { executeOwn, startEngine, type Tensor, tf } from '../../src/engine/index.js';
+import { hasTiles } from '../../src/engine/nativeOps.js';
+import { addBias, linear } from '../../src/nn/index.js';
+import { halfProducts, PRODUCT_CASES, productInputs } from '../support/halfProducts.js';
+
+before(() => startEngine('tensorflow'));
+
+const random = (shape: number[]): Tensor => tf.randomNormal(shape, 0, 1, 'float32', 7);
+
+function recorded(step: Parameters<Recorder['record']>[1], inputs: Record<string, Tensor>): GraphNode[] {
+  const recorder = new Recorder();
+  recorder.record('s', step, inputs);
+  return recorder.nodes;
+}
+const of = (nodes: readonly GraphNode[], op: string): GraphNode[] => nodes.filter((node) => node.op === op);
+
+describe('productsOnTiles', () => {
+  const inputs = { x: random([4, 8, 24]), w: random([40, 24]), bias: random([40]), rest: random([4, 8, 40]) };
+
+  it('takes the bias and the residual into the product', () => {
+    const nodes = recorded(({ x, w, bias, rest }) => ({ y: tf.add(rest!, linear(x!, w!, bias!)) }), inputs);
+    const tiled = productsOnTiles(nodes);
+    const kinds = [of(tiled, 'VitlabProduct').length, of(tiled, 'BiasAdd').length, of(tiled, 'Add').length];
+    assert.deepEqual(kinds, hasTiles() ? [1, 0, 0] : [0, 1, 1]);
+    const [product] = of(tiled, 'VitlabProduct');
+    if (!product) return;
+    assert.deepEqual([product.attributes['biases']?.value, product.attributes['residuals']?.value], [1, 1]);
+    assert.equal(product.inputs.length, 4);
+  });
+
+  it('leaves a bias or a sum that others read as well, and a sum that is not of equal shapes', () => {
+    const nodes = recorded(({ x, w, bias, rest }) => {
+      const product = tf.matMul(tf.reshape(x!, [32, 24]), w as tf.Tensor2D, false, true);
+      const biased = addBias(product, bias!);
+      const y = tf.reshape(biased, [4, 8, 40]);
+      return { biased, y: tf.add(rest!, y), again: tf.exp(y), wide: tf.add(linear(tf.exp(x!), w!), bias!) };
+    }, inputs);
+    const tiled = productsOnTiles(nodes);
+    assert.equal(of(tiled, 'Add').length, 2);
+    const products = of(tiled, 'VitlabProduct');
+    assert.equal(products.length, hasTiles() ? 2 : 0);
+    for (const { attributes } of products) assert.equal(attributes['residuals'], undefined);
+  });
+
+  it('leaves products that have few rows or columns', () => {
+    const nodes = recorded(({ x, w }) => ({ y: tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D) }), {
+      ...{ x: random([8, 64]), w: random([64, 64]) },
+    });
+    assert.equal(of(productsOnTiles(nodes), 'VitlabProduct').length, 0);
+  });
+
+  it('names nothing that is not there, no node twice, and what is read before its readers', () => {
+    const nodes = recorded(({ x, w, bias, rest }) => ({ y: tf.add(rest!, linear(x!, w!, bias!)) }), inputs);
+    const seen = new Set<string>();
+    for (const node of productsOnTiles(nodes)) {
+      assert.ok(!seen.has(node.name));
+      for (const input of node.inputs)
+        assert.ok(seen.has(input.replace(/^\^|:\d+$/g, '')), `${node.name} reads ${input}`);
+      seen.add(node.name);
+    }
+  });
+});
+
+/** As bfloat16 rounds it: to the nearest, to even between two. */
+function rounded(values: ArrayLike<number>): Float32Array {
+  const floats = Float32Array.from(values);
+  const bits = new Uint32Array(floats.buffer);
+  bits.forEach((word, i) => {
+    bits[i] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  });
+  return floats;
+}
+
+describe('products in bfloat16', () => {
+  it('are those of rounded factors, summed in float32, with what is added to them', () => {
+    for (const shape of PRODUCT_CASES) {
+      const { rows, columns, depth, turned } = shape;
+      const inputs = productInputs(shape);
+      const [a, b] = [rounded(inputs.a.dataSync()), rounded(inputs.b.dataSync())];
+      const [bias, rest] = [inputs.bias.dataSync(), inputs.rest.dataSync()];
+      const made = Object.fromEntries(Object.entries(halfProducts(shape)).map(([key, y]) => [key, y.dataSync()]));
+      // TensorFlow rounds the products themselves as well
+      const tolerance = (hasTiles() ? 2e-6 : 2 ** -7) * Math.sqrt(depth);
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < columns; j++) {
+          let sum = 0;
+          for (let k = 0; k < depth; k++) {
+            sum += a[turned[0] ? k * rows + i : i * depth + k]! * b[turned[1] ? j * depth + k : k * columns + j]!;
+          }
+          const expected = { plain: sum, biased: sum + bias[j]!, all: sum + bias[j]! + rest[i * columns + j]! };
+          for (const [key, value] of Object.entries(expected)) {
+            const off = Math.abs(made[key]![i * columns + j]! - value);
+            assert.ok(off < tolerance, `${JSON.stringify(shape)} ${key}[${i}, ${j}] is off by ${off}`);
+          }
+        }
+      }
+    }
+  });
+
+  it('have the same bits with any number of threads, and can be had without tiles', () => {
+    const script = path.join(__dirname, '..', 'support', 'halfProducts.ts');
+    const [one, two, none] = [
+      { TF_NUM_INTRAOP_THREADS: '1' },
+      { TF_NUM_INTRAOP_THREADS: '3' },
+      { VITLAB_AMX: '0' },
+    ].map((extra) => {
+      const env = { ...process.env, ...extra };
+      const run = spawnSync(process.execPath, ['--import', 'tsx', script], { encoding: 'utf8', env });
+      assert.equal(run.status, 0, run.stderr);
+      return JSON.parse(run.stdout) as { half: string; digest: string };
+    });
+    assert.deepEqual(one, two);
+    assert.notEqual(none!.half, 'amx');
+    assert.equal(none!.digest === one!.digest, !hasTiles());
+  });
+
+  it('refuse factors that do not fit each other', () => {
+    if (!hasTiles()) return;
+    const attributes = { transpose_a: { bool: false }, transpose_b: { bool: false } };
+    const product = (b: Tensor): Tensor => executeOwn('VitlabProduct', [random([16, 8]), b], 1, attributes)[0]!;
+    assert.deepEqual(product(random([8, 5])).shape, [16, 5]);
+    assert.throws(() => product(random([9, 5])), /factors do not fit each other/);
+    assert.throws(() => product(random([8, 5, 1])), /must be matrices/);
+  });
+});
