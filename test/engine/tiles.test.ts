@@ -7,7 +7,7 @@ import { before, describe, it } from 'node:test';
 import type { GraphNode } from '../../src/engine/capture/graph.js';
 import { Recorder } from '../../src/engine/capture/recorder.js';
 import { productsOnTiles } from '../../src/engine/capture/tiles.js';
-import { executeOwn, startEngine, type Tensor, tf } from '../../src/engine/index.js';
+import { executeOwn, Program, startEngine, type Tensor, tf } from '../../src/engine/index.js';
 import { hasTiles } from '../../src/engine/nativeOps.js';
 import { addBias, linear } from '../../src/nn/index.js';
 import { halfProducts, PRODUCT_CASES, productInputs } from '../support/halfProducts.js';
@@ -106,6 +106,24 @@ describe('products in bfloat16', () => {
     }
   });
 
+  it('have the same bits with a weight that no step changes, which is packed when it is set', () => {
+    const weight = tf.variable(random([70, 45]));
+    const both = (x: Tensor, w: Tensor): Record<string, Tensor> => {
+      const y = linear(x, w);
+      return { y, z: tf.matMul(y as tf.Tensor2D, w as tf.Tensor2D), again: linear(tf.exp(x), w) };
+    };
+    const kept = new Program({ precision: 'bf16' }).define('s', ({ x }) => both(x!, weight));
+    const given = new Program({ precision: 'bf16' }).define('s', ({ x, w }) => both(x!, w!));
+    for (const scale of [1, 2]) {
+      weight.assign(tf.mul(weight, scale));
+      const x = random([33, 45]);
+      const [one, other] = [kept.run('s', { x }), given.run('s', { x, w: weight.clone() })];
+      for (const key of ['y', 'z', 'again']) assert.deepEqual(one[key]!.dataSync(), other[key]!.dataSync(), key);
+    }
+    kept.dispose();
+    given.dispose();
+  });
+
   it('have the same bits with any number of threads, and can be had without tiles', () => {
     const script = path.join(__dirname, '..', 'support', 'halfProducts.ts');
     const [one, two, none] = [
@@ -130,5 +148,9 @@ describe('products in bfloat16', () => {
     assert.deepEqual(product(random([8, 5])).shape, [16, 5]);
     assert.throws(() => product(random([9, 5])), /factors do not fit each other/);
     assert.throws(() => product(random([8, 5, 1])), /must be matrices/);
+    const columns = { columns: { int: 5 } };
+    const asPacked = (): unknown =>
+      executeOwn('VitlabProduct', [random([16, 8]), random([40])], 1, { ...attributes, ...columns });
+    assert.throws(asPacked, /factors do not fit each other/);
   });
 });

@@ -5,6 +5,7 @@
 // Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
 // ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
 import {
+  type AttributeValue,
   control,
   DataType,
   first,
@@ -33,10 +34,12 @@ interface Flexible {
   asRead?: boolean;
   /** Inputs that it rounds to bfloat16 itself. */
   rounds?: readonly number[];
+  /** The input that it also takes as `VitlabPack` leaves it, in the order in which it is used. */
+  packs?: number;
 }
 
 const FLEXIBLE: Readonly<Record<string, Flexible>> = {
-  VitlabProduct: { reads: { 0: 'Ta', 1: 'Tb' }, writes: 'Tc', asRead: true, rounds: [0, 1] },
+  VitlabProduct: { reads: { 0: 'Ta', 1: 'Tb' }, writes: 'Tc', asRead: true, rounds: [0, 1], packs: 1 },
   VitlabBiasAdd: { reads: { 0: 'Tx' }, writes: 'Ty', asRead: true },
   VitlabGelu: { reads: { 0: 'Tx' }, writes: 'Ty' },
   VitlabGeluGrad: { reads: { 0: 'Tdy', 1: 'Tx' }, writes: 'Tdx' },
@@ -55,13 +58,13 @@ const HALF = typeAttribute(DataType.bfloat16);
 
 /**
  * `nodes` with every op of `PRODUCTS` on float32 in bfloat16. A tensor is cast once for all its users, and `fixed`
- * variables, which no step changes, once for all runs.
+ * variables, which no step changes, are cast and packed once for all runs.
  */
 export function autocast(nodes: readonly GraphNode[], fixed: readonly SessionVariable[] = []): GraphNode[] {
   const { rewritten, alsoSet } = new Autocast(nodes, fixed);
   return rewritten.map((node) => {
     const also = alsoSet.get(node.name);
-    return also ? { ...node, inputs: [...node.inputs, control(also)] } : node;
+    return also ? { ...node, inputs: [...node.inputs, ...also.map(control)] } : node;
   });
 }
 
@@ -78,7 +81,9 @@ class Autocast {
   /** Fixed variables by the output that reads them. */
   private readonly fixed: ReadonlyMap<string, SessionVariable>;
   /** What else is set when a variable is set, by the node that sets it. */
-  readonly alsoSet = new Map<string, string>();
+  readonly alsoSet = new Map<string, string[]>();
+  /** Fixed variables that are kept in another form, by its name: the output that reads it. */
+  private readonly forms = new Map<string, string>();
 
   constructor(nodes: readonly GraphNode[], fixed: readonly SessionVariable[]) {
     this.fixed = new Map(fixed.map((variable) => [variable.read, variable]));
@@ -102,7 +107,12 @@ class Autocast {
     const attributes = { ...node.attributes };
     const inputs = node.inputs.map((source, i) => {
       const type = flexible.reads[i];
-      const rounded = flexible.rounds?.includes(i) && (this.halves.has(source) || this.fixed.has(source));
+      const fixed = this.fixed.get(source);
+      if (fixed && i === flexible.packs) {
+        Object.assign(attributes, { [type!]: HALF, columns: { kind: 'int', value: node.shape![1]! } });
+        return this.packed(fixed, node.attributes['transpose_b']!);
+      }
+      const rounded = flexible.rounds?.includes(i) && (fixed || this.halves.has(source));
       if (type === undefined || !(rounded || this.exact.has(source))) return source;
       attributes[type] = HALF;
       return this.half(source);
@@ -155,16 +165,41 @@ class Autocast {
     return this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
   }
 
-  /** A session variable that has a fixed one in bfloat16, and is set together with it. */
-  private kept({ variable, handle, feed, set }: SessionVariable): string {
-    const name = `${handle}/bf16`;
+  /** A fixed variable in bfloat16. */
+  private kept(variable: SessionVariable): string {
+    return this.form(variable, 'bf16', variable.variable.shape, (feed) => this.toHalf(feed));
+  }
+
+  /** A fixed variable as the second factor of products, in the order in which they use it. */
+  private packed(variable: SessionVariable, transpose: AttributeValue): string {
+    const form = transpose.value ? 'packedTransposed' : 'packed';
+    return this.form(variable, form, [-1], (feed) => {
+      const name = `${variable.handle}/${form}/values`;
+      this.rewritten.push({ name, op: 'VitlabPack', inputs: [feed], attributes: { transpose } });
+      return `${name}:0`;
+    });
+  }
+
+  /** A variable of the session that is set together with another one, of which it has another form. */
+  private form(
+    { handle, feed, set }: SessionVariable,
+    form: string,
+    shape: readonly number[],
+    make: (feed: string) => string,
+  ): string {
+    const name = `${handle}/${form}`;
+    const known = this.forms.get(name);
+    if (known) return known;
     const add = (node: string, op: string, inputs: string[]): string => {
       this.rewritten.push({ name: node, op, inputs, attributes: { dtype: HALF } });
       return node;
     };
-    this.rewritten.push(variableNode(name, DataType.bfloat16, variable.shape));
-    this.alsoSet.set(set, add(`${name}/set`, 'AssignVariableOp', [name, this.toHalf(feed)]));
-    return `${add(`${name}/read`, 'ReadVariableOp', [name])}:0`;
+    this.rewritten.push(variableNode(name, DataType.bfloat16, shape));
+    const setting = add(`${name}/set`, 'AssignVariableOp', [name, make(feed)]);
+    this.alsoSet.set(set, [...(this.alsoSet.get(set) ?? []), setting]);
+    const read = `${add(`${name}/read`, 'ReadVariableOp', [name])}:0`;
+    this.forms.set(name, read);
+    return read;
   }
 
   private cast(name: string, input: string, from: number, to: number): string {
