@@ -1,8 +1,8 @@
 // Matrix products on AMX: of bfloat16, or of float32 that is rounded to it, with sums in float32.
 //
-// Both factors are packed first. In strips of 32 rows of the one and 32 columns of the other, a tile lies at a stretch in
-// the order in which it is needed. All of the second factor is packed once; of the first a block, which stays in the near
-// cache while the second passes by.
+// The second factor is packed first: in strips of 32 columns, its tiles lie in the order in which they are needed. Of the
+// first, a block of strips of 32 rows stays in the near cache while the second passes by; it is packed where its numbers are
+// not in that order already.
 #include "product.h"
 
 #include "tiles.h"
@@ -77,21 +77,28 @@ struct Ahead {
   int64_t each;
 };
 
+/** A strip of the first factor: packed, or where the tensor has it. */
+struct Rows {
+  const uint8_t* data;
+  /** Bytes from row to row of a tile, from a tile to the one below it, and from step to step. */
+  int64_t row, below, step;
+};
+
 /** 32 × 32 sums = a strip of the first factor times one of the second. */
-void multiply(const uint8_t* a, const uint8_t* b, int64_t steps, float* sums, Ahead ahead) {
+void multiply(Rows a, const uint8_t* b, int64_t steps, float* sums, Ahead ahead) {
   // the compiler does not know that tiles are loaded from memory
   asm volatile("" ::: "memory");
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (int64_t step = 0; step < steps; step++, a += kPair, b += kPair) {
-    _tile_loadd(4, a, 64);
+  for (int64_t step = 0; step < steps; step++, a.data += a.step, b += kPair) {
+    _tile_loadd(4, a.data, a.row);
     _tile_loadd(6, b, 64);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(7, b + kPair / 2, 64);
     _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + kPair / 2, 64);
+    _tile_loadd(5, a.data + a.below, a.row);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
     for (int64_t i = 0; i < ahead.each; i += 64, ahead.data += 64) _mm_prefetch(ahead.data, _MM_HINT_T1);
@@ -178,19 +185,28 @@ int64_t productScratch(const ProductShape& s, const ProductBlock& block) {
   return rows * once * kPair + (2 + (steps > once ? rows * columns : 0)) * kSums * sizeof(float);
 }
 
-void productBlock(const ProductShape& s, Numbers a, const uint8_t* packed, const Addends& addends, Numbers c,
+void productBlock(const ProductShape& s, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
                   const ProductBlock& block, uint8_t* scratch) {
   const Factor f{a, s.rows, s.depth, s.turnedA, false};
   const int64_t all = strips(s.depth), once = std::min(all, kSteps), rows = block.rowEnd - block.rowBegin;
   float* const sums = reinterpret_cast<float*>(scratch + rows * once * kPair);
   float *const latest[] = {sums, sums + kSums}, *const totals = sums + 2 * kSums;
+  // whole strips of bfloat16 are used where they are
+  const bool direct = a.half && !s.turnedA && s.depth % kStrip == 0;
+  const int64_t ready = direct ? std::min(rows, s.rows / kStrip - block.rowBegin) : 0;
   const Tiles tiled;
   for (int64_t begin = 0; begin < all; begin += once) {
-    const int64_t steps = std::min(once, all - begin);
-    for (int64_t i = 0; i < rows * steps; i++) {
-      const int64_t row = s.turnedA ? i % rows : i / steps, step = s.turnedA ? i / rows : i % steps;
-      pack(f, block.rowBegin + row, begin + step, scratch + (row * steps + step) * kPair);
+    const int64_t steps = std::min(once, all - begin), packed = rows - ready;
+    for (int64_t n = 0; n < packed * steps; n++) {
+      const int64_t i = ready + (s.turnedA ? n % packed : n / steps), step = s.turnedA ? n / packed : n % steps;
+      pack(f, block.rowBegin + i, begin + step, scratch + (i * steps + step) * kPair);
     }
+    const auto strip = [&](int64_t i) {
+      if (i >= ready) return Rows{scratch + i * steps * kPair, 64, kPair / 2, kPair};
+      const int64_t row = 2 * s.depth;
+      const Numbers data = a.from((block.rowBegin + i) * kStrip * s.depth + begin * kStrip);
+      return Rows{static_cast<const uint8_t*>(data.data), row, W * row, 64};
+    };
     const bool last = begin + steps == all;
     const int64_t near = std::max<int64_t>(1, kSecond / (steps * kPair));
     const auto conclude = [&](Task task, const float* made) {
@@ -207,10 +223,10 @@ void productBlock(const ProductShape& s, Numbers a, const uint8_t* packed, const
       for (int64_t i = 0; i < rows; i++)
         for (int64_t j = first; j < std::min(first + near, block.columnEnd); j++, count++) {
           const Task task{block.rowBegin + i, j};
-          const uint8_t *right = packed + (j * all + begin) * kPair, *next = right + near * all * kPair;
+          const uint8_t *right = second + (j * all + begin) * kPair, *next = right + near * all * kPair;
           const int64_t part = j + near < block.columnEnd ? (kPair / rows + 63) / 64 * 64 : 0;
           if (last) expect(s, task, c);
-          multiply(scratch + i * steps * kPair, right, steps, latest[count % 2], {next + i * steps * part, part});
+          multiply(strip(i), right, steps, latest[count % 2], {next + i * steps * part, part});
           if (count > 0) conclude(before, latest[(count + 1) % 2]);
           before = task;
         }

@@ -32,7 +32,8 @@ void packUnit(const ProductShape& shape, Numbers b, uint8_t* packed, int64_t uni
 int64_t rowStrips(const ProductShape& shape);
 /** Bytes of scratch, aligned to 64, that a block needs. */
 int64_t productScratch(const ProductShape& shape, const ProductBlock& block);
-void productBlock(const ProductShape& shape, Numbers a, const uint8_t* packed, const Addends& addends, Numbers c,
+/** The part of c in a block; the second factor is packed. */
+void productBlock(const ProductShape& shape, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
                   const ProductBlock& block, uint8_t* scratch);
 
 }  // namespace amx

@@ -101,6 +101,11 @@ describe('products in bfloat16', () => {
             const off = Math.abs(made[key]![i * columns + j]! - value);
             assert.ok(off < tolerance, `${JSON.stringify(shape)} ${key}[${i}, ${j}] is off by ${off}`);
           }
+          const off = Math.abs(made['again']![i * columns + j]! - sum);
+          assert.ok(
+            off <= tolerance + Math.abs(sum) * 2 ** -8,
+            `${JSON.stringify(shape)} again[${i}, ${j}] is off by ${off}`,
+          );
         }
       }
     }

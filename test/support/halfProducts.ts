@@ -38,21 +38,26 @@ export function productInputs({
   };
 }
 
-/** The product alone, with a bias, and with a bias, reshaped, beside a residual. */
+/** The product alone, with a bias, and with a bias, reshaped, beside a residual; and multiplied by one. */
 export function halfProducts(shape: ProductCase): Record<string, Tensor> {
   const { rows, columns, turned } = shape;
   const { a, b, bias, rest } = productInputs(shape);
-  const program = new Program({ precision: 'bf16' }).define('products', ({ one, two, three, b, bias, rest }) => {
-    const product = (a: Tensor): Tensor => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, ...turned);
-    const flat = (x: Tensor): Tensor => tf.reshape(x, [1, rows, columns]);
-    return {
-      plain: product(one!),
-      biased: addBias(product(two!), bias!),
-      all: tf.add(flat(rest!), flat(addBias(product(three!), bias!))),
-    };
-  });
-  // equal products would be recorded as one, which three would read
-  const results = program.run('products', { one: a, two: a.clone(), three: a.clone(), b, bias, rest });
+  const program = new Program({ precision: 'bf16' }).define(
+    'products',
+    ({ one, two, three, four, b, bias, rest, unit }) => {
+      const product = (a: Tensor): Tensor => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, ...turned);
+      const flat = (x: Tensor): Tensor => tf.reshape(x, [1, rows, columns]);
+      return {
+        plain: product(one!),
+        biased: addBias(product(two!), bias!),
+        all: tf.add(flat(rest!), flat(addBias(product(three!), bias!))),
+        again: tf.matMul(product(four!) as tf.Tensor2D, unit as tf.Tensor2D),
+      };
+    },
+  );
+  // equal products would be recorded as one, which all would read
+  const copies = { one: a, two: a.clone(), three: a.clone(), four: a.clone() };
+  const results = program.run('products', { ...copies, b, bias, rest, unit: tf.eye(columns) });
   program.dispose();
   return results;
 }
