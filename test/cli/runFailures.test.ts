@@ -1,7 +1,7 @@
 // `vitlab run` over kernels that hang, die or run out of memory, and over run folders that are damaged: each ends with
 // its own status, exit status and words, and no folder looks finished that is not.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readProvenance } from '../../src/recipes/runFolder.js';
@@ -111,7 +111,15 @@ describe('vitlab run, when things go wrong', () => {
 
   it('Ctrl-C while the kernel starts ends the run at once: 130', async () => {
     const dir = place('early-run');
-    const { child, result } = startCli(['run', notebook('early', ["console.log('never')"]), '--out', dir]);
+    // a kernel that takes long to start
+    const wait = place('wait.cjs');
+    writeFileSync(
+      wait,
+      "if (process.argv[1]?.endsWith('launch.cjs')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30_000);",
+    );
+    const { child, result } = startCli(['run', notebook('early', ["console.log('never')"]), '--out', dir], {
+      env: { NODE_OPTIONS: `--require ${wait}` },
+    });
     await until(() => existsSync(path.join(dir, 'provenance.json')), 'a run that starts');
     child.kill('SIGINT');
     const { code, stdout } = await result;

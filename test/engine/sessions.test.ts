@@ -104,6 +104,22 @@ describe('a program whose graph another one has had', () => {
     sum.dispose();
   });
 
+  it('casts and packs its own weights in bf16', () => {
+    const run = (weight: number): number => {
+      const weights = tf.variable(tf.fill([64, 48], weight));
+      const program = new Program({ precision: 'bf16' }).define('sum', ({ x }) => ({
+        sum: tf.sum(tf.matMul(x!, weights)),
+      }));
+      const x = tf.ones([32, 64]);
+      const sum = numberOf(program.run('sum', { x })['sum']!);
+      program.dispose();
+      tf.dispose([x, weights]);
+      return sum / (32 * 64 * 48);
+    };
+    assert.deepEqual([run(2), run(3), run(0.5)], [2, 3, 0.5]);
+    assert.deepEqual(count, { loaded: 1, freed: 0 });
+  });
+
   it('may add steps, as the other did', () => {
     const run = (start: number): number[] => {
       const sum = tf.variable(tf.scalar(start));
