@@ -31,7 +31,10 @@ class Executor {
   #watched;
   #idle;
 
-  /** `watched`: somebody may ask for completions. `guard.compiling(f)` and `guard.running(f)` run f under the watch of the interrupt guard. */
+  /**
+   * `guard.compiling(f)` and `guard.running(f)` run f under the watch of the interrupt guard; `watched`: somebody may
+   * ask for completions.
+   */
   constructor({ compiler, modules, maps, guard, watched }) {
     this.#watched = watched;
     this.#compiler = compiler;
