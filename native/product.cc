@@ -159,6 +159,96 @@ void finish(const ProductShape& s, const float* sums, Task task, const Addends& 
   }
 }
 
+/** One block of a product. */
+class Block {
+ public:
+  Block(const ProductShape& s, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
+        const ProductBlock& block, uint8_t* scratch)
+      : s_(s),
+        a_(a),
+        second_(second),
+        addends_(addends),
+        c_(c),
+        block_(block),
+        rows_(block.rowEnd - block.rowBegin),
+        depth_(strips(s.depth)),
+        once_(std::min(depth_, kSteps)),
+        packed_(scratch),
+        sums_(reinterpret_cast<float*>(scratch + rows_ * once_ * kPair)) {
+    // whole strips of bfloat16 are used where they are
+    if (a.half && !s.turnedA && s.depth % kStrip == 0) ready_ = std::min(rows_, s.rows / kStrip - block.rowBegin);
+  }
+
+  void compute() {
+    const Tiles tiled;
+    for (int64_t begin = 0; begin < depth_; begin += once_) {
+      const int64_t steps = std::min(once_, depth_ - begin);
+      packRows(begin, steps);
+      multiplyAll(begin, steps);
+    }
+  }
+
+ private:
+  void packRows(int64_t begin, int64_t steps) {
+    const Factor f{a_, s_.rows, s_.depth, s_.turnedA, false};
+    const int64_t count = rows_ - ready_;
+    for (int64_t n = 0; n < count * steps; n++) {
+      const int64_t i = ready_ + (s_.turnedA ? n % count : n / steps), step = s_.turnedA ? n / count : n % steps;
+      pack(f, block_.rowBegin + i, begin + step, packed_ + (i * steps + step) * kPair);
+    }
+  }
+
+  Rows strip(int64_t i, int64_t begin, int64_t steps) const {
+    if (i >= ready_) return {packed_ + i * steps * kPair, 64, kPair / 2, kPair};
+    const int64_t row = 2 * s_.depth;
+    const Numbers data = a_.from((block_.rowBegin + i) * kStrip * s_.depth + begin * kStrip);
+    return {static_cast<const uint8_t*>(data.data), row, W * row, 64};
+  }
+
+  /** Sums are put away while the tiles compute the next: the processor looks far enough ahead. */
+  void multiplyAll(int64_t begin, int64_t steps) {
+    const int64_t near = std::max<int64_t>(1, kSecond / (steps * kPair)), share = (kPair / rows_ + 63) / 64 * 64;
+    Task before{};
+    int64_t count = 0;
+    for (int64_t first = block_.columnBegin; first < block_.columnEnd; first += near)
+      for (int64_t i = 0; i < rows_; i++)
+        for (int64_t j = first; j < std::min(first + near, block_.columnEnd); j++, count++) {
+          const Task task{block_.rowBegin + i, j};
+          const uint8_t *right = second_ + (j * depth_ + begin) * kPair, *next = right + near * depth_ * kPair;
+          if (begin + steps == depth_) expect(s_, task, c_);
+          multiply(strip(i, begin, steps), right, steps, latest(count),
+                   {next + i * steps * share, j + near < block_.columnEnd ? share : 0});
+          if (count > 0) conclude(before, latest(count - 1), begin, steps);
+          before = task;
+        }
+    conclude(before, latest(count - 1), begin, steps);
+  }
+
+  void conclude(Task task, const float* sums, int64_t begin, int64_t steps) {
+    if (depth_ > once_) {
+      const int64_t place = (task.column - block_.columnBegin) * rows_ + task.row - block_.rowBegin;
+      sums = added(sums_ + (2 + place) * kSums, sums, begin == 0);
+    }
+    if (begin + steps == depth_) finish(s_, sums, task, addends_, c_);
+  }
+
+  /** Memory for the sums of one task and of the one before it; behind them are those of all, where depths are many. */
+  float* latest(int64_t count) const { return sums_ + count % 2 * kSums; }
+
+  const ProductShape& s_;
+  const Numbers a_;
+  const uint8_t* const second_;
+  const Addends& addends_;
+  const Numbers c_;
+  const ProductBlock& block_;
+  /** Strips of rows; steps in all, and how many are taken at once. */
+  const int64_t rows_, depth_, once_;
+  /** Strips of rows that need no packing. */
+  int64_t ready_ = 0;
+  uint8_t* const packed_;
+  float* const sums_;
+};
+
 }  // namespace
 
 int64_t packedBytes(const ProductShape& s) { return strips(s.columns) * strips(s.depth) * kPair; }
@@ -187,51 +277,7 @@ int64_t productScratch(const ProductShape& s, const ProductBlock& block) {
 
 void productBlock(const ProductShape& s, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
                   const ProductBlock& block, uint8_t* scratch) {
-  const Factor f{a, s.rows, s.depth, s.turnedA, false};
-  const int64_t all = strips(s.depth), once = std::min(all, kSteps), rows = block.rowEnd - block.rowBegin;
-  float* const sums = reinterpret_cast<float*>(scratch + rows * once * kPair);
-  float *const latest[] = {sums, sums + kSums}, *const totals = sums + 2 * kSums;
-  // whole strips of bfloat16 are used where they are
-  const bool direct = a.half && !s.turnedA && s.depth % kStrip == 0;
-  const int64_t ready = direct ? std::min(rows, s.rows / kStrip - block.rowBegin) : 0;
-  const Tiles tiled;
-  for (int64_t begin = 0; begin < all; begin += once) {
-    const int64_t steps = std::min(once, all - begin), packed = rows - ready;
-    for (int64_t n = 0; n < packed * steps; n++) {
-      const int64_t i = ready + (s.turnedA ? n % packed : n / steps), step = s.turnedA ? n / packed : n % steps;
-      pack(f, block.rowBegin + i, begin + step, scratch + (i * steps + step) * kPair);
-    }
-    const auto strip = [&](int64_t i) {
-      if (i >= ready) return Rows{scratch + i * steps * kPair, 64, kPair / 2, kPair};
-      const int64_t row = 2 * s.depth;
-      const Numbers data = a.from((block.rowBegin + i) * kStrip * s.depth + begin * kStrip);
-      return Rows{static_cast<const uint8_t*>(data.data), row, W * row, 64};
-    };
-    const bool last = begin + steps == all;
-    const int64_t near = std::max<int64_t>(1, kSecond / (steps * kPair));
-    const auto conclude = [&](Task task, const float* made) {
-      if (all > once) {
-        float* total = totals + ((task.column - block.columnBegin) * rows + task.row - block.rowBegin) * kSums;
-        made = added(total, made, begin == 0);
-      }
-      if (last) finish(s, made, task, addends, c);
-    };
-    // sums are put away while the tiles compute the next: the processor looks far enough ahead
-    Task before{};
-    int64_t count = 0;
-    for (int64_t first = block.columnBegin; first < block.columnEnd; first += near)
-      for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = first; j < std::min(first + near, block.columnEnd); j++, count++) {
-          const Task task{block.rowBegin + i, j};
-          const uint8_t *right = second + (j * all + begin) * kPair, *next = right + near * all * kPair;
-          const int64_t part = j + near < block.columnEnd ? (kPair / rows + 63) / 64 * 64 : 0;
-          if (last) expect(s, task, c);
-          multiply(strip(i), right, steps, latest[count % 2], {next + i * steps * part, part});
-          if (count > 0) conclude(before, latest[(count + 1) % 2]);
-          before = task;
-        }
-    if (count > 0) conclude(before, latest[(count + 1) % 2]);
-  }
+  Block(s, a, second, addends, c, block, scratch).compute();
 }
 
 }  // namespace amx

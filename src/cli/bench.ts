@@ -10,6 +10,7 @@ import { type Baseline, compareWith, readBaseline } from '../../bench/regression
 import { type DataRow, type ModelRow, SUITES } from '../../bench/rows.js';
 import { openDataset } from '../data/index.js';
 import { UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import { METRIC_EXIT } from '../recipes/index.js';
 import { plural } from '../words.js';
 import { matches } from './glob.js';
@@ -73,11 +74,12 @@ async function run({ suite, only, torch, compile, quick = false, rounds, out, ..
       const result = await measure(row, options);
       measured.push(result);
       console.log(JSON.stringify(result));
+      // after every row: a suite takes most of an hour, and whoever stops it keeps what was measured
+      if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
     }
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
-  if (out) writeReport(out, { suite, quick, torch: torch !== undefined, load, rows: measured });
   if (baseline) judge(baseline, measured, flags.tolerance);
 }
 
@@ -119,9 +121,6 @@ const quoted = (argument: string): string =>
   /^[\w./=:-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
 function writeReport(out: string, report: object): void {
-  fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
-  fs.writeFileSync(
-    out,
-    `${JSON.stringify({ command: ['npx vitlab', ...process.argv.slice(2).map(quoted)].join(' '), machine: machine(), ...report }, null, 1)}\n`,
-  );
+  const command = ['npx vitlab', ...process.argv.slice(2).map(quoted)].join(' ');
+  writeFileAtomic(out, [Buffer.from(`${JSON.stringify({ command, machine: machine(), ...report }, null, 1)}\n`)]);
 }
