@@ -11,7 +11,7 @@ namespace vitlab {
 namespace amx {
 namespace {
 
-constexpr int64_t kStrip = 2 * W;
+static_assert(kStrip == 2 * W, "a strip is two tiles");
 /** Two tiles: a strip at 32 depths, which is a step. */
 constexpr int64_t kPair = 2048;
 /** Steps whose sum is taken before it is added to that of others: a strip of the first factor stays in the cache. */
@@ -20,8 +20,6 @@ constexpr int64_t kSteps = 128;
 constexpr int64_t kFirst = 1 << 20, kSecond = 1 << 18;
 /** Of a strip by a strip. */
 constexpr int64_t kSums = kStrip * kStrip;
-
-inline int64_t strips(int64_t n) { return (n + kStrip - 1) / kStrip; }
 
 /** 32 numbers in bfloat16. */
 inline __m512i rounded(Numbers x, __mmask32 kept) {

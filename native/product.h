@@ -11,7 +11,11 @@ struct ProductShape {
   bool turnedA, turnedB;
 };
 
-/** Part of a product: strips of 32 rows and of 32 columns. */
+/** Rows, columns or depths that tiles take at a time. */
+constexpr int64_t kStrip = 32;
+inline int64_t strips(int64_t n) { return (n + kStrip - 1) / kStrip; }
+
+/** Part of a product: strips of rows and of columns. */
 struct ProductBlock {
   int64_t rowBegin, rowEnd, columnBegin, columnEnd;
 };

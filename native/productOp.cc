@@ -1,5 +1,5 @@
-// The TensorFlow op for matrix products in bfloat16 on AMX. Compiled where the compiler knows AMX, and used where kernels say that the
-// processor has it.
+// The TensorFlow ops for matrix products in bfloat16 on AMX. Compiled where the compiler knows AMX, and used where the
+// kernels say that the processor has it.
 #include "product.h"
 
 #include <vector>
@@ -88,7 +88,7 @@ class ProductOp : public OpKernel {
 
     // blocks that a core's cache has room for, some for each thread; where rows are too few, of parts of the columns
     const int64_t threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
-    const int64_t rows = (s.rows + 31) / 32, columns = (s.columns + 31) / 32, most = amx::rowStrips(s);
+    const int64_t rows = strips(s.rows), columns = strips(s.columns), most = amx::rowStrips(s);
     const int64_t wanted = threads > 1 ? 2 * threads : 1, needed = (rows + most - 1) / most;
     const int64_t down = std::min(rows, (needed + wanted - 1) / wanted * wanted);
     const int64_t across = down < wanted ? std::min(columns, (wanted + down - 1) / down) : 1;

@@ -35,14 +35,7 @@ class Store {
     this.#writable ??= this.#prepare();
     if (!this.#writable) return;
     const json = JSON.stringify(value);
-    const file = this.#file(parts);
-    const fresh = `${file}.${process.pid}`;
-    try {
-      fs.writeFileSync(fresh, `${hash([json])}\n${json}`);
-      fs.renameSync(fresh, file);
-    } catch {
-      fs.rmSync(fresh, { force: true });
-    }
+    write(this.#file(parts), `${hash([json])}\n${json}`);
   }
 
   #file(parts) {
@@ -82,10 +75,22 @@ function read(file) {
   }
 }
 
+/** Writes a file that appears whole, or not at all where it cannot be written. */
+function write(file, text) {
+  const fresh = `${file}.${process.pid}`;
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(fresh, text);
+    fs.renameSync(fresh, file);
+  } catch {
+    fs.rmSync(fresh, { force: true });
+  }
+}
+
 function hash(parts) {
   const sum = createHash('sha256');
   for (const part of parts) sum.update(part).update('\0');
   return sum.digest('base64url');
 }
 
-module.exports = { Store, environmentOf, hash, read };
+module.exports = { Store, environmentOf, hash, read, write };

@@ -1,8 +1,7 @@
 // Remembers across kernels which files have been found free of type errors. A verdict holds for a file together with
 // the contents of all project files it depends on, the compiler and its options, and the installed packages.
-const fs = require('node:fs');
 const path = require('node:path');
-const { hash, read } = require('./store.cjs');
+const { hash, read, write } = require('./store.cjs');
 
 const FILE = path.join('.vitlab', 'kernel-checked.json');
 const MAX_VERDICTS = 5000;
@@ -42,17 +41,9 @@ class Verdicts {
   save() {
     if (!this.#changed || this.#environment === undefined) return;
     this.#changed = false;
-    const file = path.join(this.#root, FILE);
-    const fresh = `${file}.${process.pid}`;
-    try {
-      fs.mkdirSync(path.dirname(file), { recursive: true });
-      // Another kernel may have written in the meantime.
-      const all = new Set([...this.#load(), ...this.#known]);
-      fs.writeFileSync(fresh, JSON.stringify([...all].slice(-MAX_VERDICTS)));
-      fs.renameSync(fresh, file);
-    } catch {
-      fs.rmSync(fresh, { force: true });
-    }
+    // Another kernel may have written in the meantime.
+    const all = new Set([...this.#load(), ...this.#known]);
+    write(path.join(this.#root, FILE), JSON.stringify([...all].slice(-MAX_VERDICTS)));
   }
 
   #load() {

@@ -1,12 +1,10 @@
 // Biases in the pass over memory of what follows them: a GELU, its gradient, or the sum with a residual. A rewrite of the
 // recorded graph, for bfloat16. (In float32 TensorFlow adds a bias within the product.)
 import { hasNativeOps } from '../nativeOps.js';
-import { first, type GraphNode, type Readers, readersOf, redirected, shapeText } from './graph.js';
+import { first, type GraphNode, makersOf, ONE, type Readers, readersOf, redirected, shapeText } from './graph.js';
 
 /** Ops of ours that take a bias, and which of their inputs it is added to. */
 const TAKES_BIAS: Readonly<Record<string, number>> = { VitlabGelu: 0, VitlabGeluGrad: 1 };
-
-const ONE = { kind: 'int', value: 1 } as const;
 
 /** `nodes` with every bias in an op of ours: in the one that follows, or in one of its own. */
 export function biasesInside(nodes: readonly GraphNode[]): GraphNode[] {
@@ -43,7 +41,7 @@ class Biases {
 
   constructor(private readonly nodes: readonly GraphNode[]) {
     this.readers = readersOf(nodes);
-    this.makers = new Map(nodes.map((node) => [first(node), node]));
+    this.makers = makersOf(nodes);
   }
 
   inside(): GraphNode[] {

@@ -32,6 +32,9 @@ export interface GraphNode {
 
 export const typeAttribute = (value: number): AttributeValue => ({ kind: 'type', value });
 
+/** Says of an input that may be left out that it is there. */
+export const ONE: AttributeValue = { kind: 'int', value: 1 };
+
 /** The node of a session variable. */
 export function variableNode(name: string, dtype: number, shape: readonly number[]): GraphNode {
   const text = (value: string): AttributeValue => ({ kind: 'string', value });
@@ -49,6 +52,10 @@ export const first = ({ name }: GraphNode): string => `${name}:0`;
 /** The shape of a node's first output as text, where it is known. */
 export const shapeText = (node: GraphNode | undefined): string =>
   String(node?.shape ?? node?.attributes['shape']?.value);
+
+/** The makers of the first outputs of `nodes`. */
+export const makersOf = (nodes: readonly GraphNode[]): ReadonlyMap<string, GraphNode> =>
+  new Map(nodes.map((node) => [first(node), node]));
 
 /** Who reads an output, or waits for a node, and as which input. */
 export type Readers = ReadonlyMap<string, readonly { node: GraphNode; input: number }[]>;

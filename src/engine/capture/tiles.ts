@@ -5,6 +5,8 @@ import {
   DataType,
   first,
   type GraphNode,
+  makersOf,
+  ONE,
   type Readers,
   readersOf,
   redirected,
@@ -16,7 +18,6 @@ import { asMatMul } from './products.js';
 /** Rows and columns that a product needs for tiles to pay. */
 const LEAST = 16;
 
-const ONE = { kind: 'int', value: 1 } as const;
 const FLOAT = typeAttribute(DataType.float);
 
 /** What one op of ours computes. */
@@ -43,7 +44,7 @@ class Tiled {
 
   constructor(nodes: readonly GraphNode[]) {
     this.readers = readersOf(nodes);
-    this.makers = new Map(nodes.map((node) => [first(node), node]));
+    this.makers = makersOf(nodes);
     // the last of a product, its bias and the sum with a residual has the result of all
     for (const node of [...nodes].reverse()) if (!this.within.has(node.name)) this.find(node);
     const rewritten = nodes.flatMap((node) => {
