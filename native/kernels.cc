@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "depthwise.h"
+#include "dropout.h"
 #include "updates.h"
 #include "vectors.h"
 
@@ -83,8 +84,8 @@ void geluGrad(Numbers dy, Numbers x, const float* bias, int64_t dim, Numbers dx,
   });
 }
 
-void layerNorm(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, Numbers y,
-               float* mean, float* scale, int64_t begin, int64_t end) {
+void layerNorm(const float* x, const float* weight, const float* bias, const float* skip, float epsilon, int64_t dim,
+               Numbers y, float* mean, float* scale, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     const float* in = x + row * dim;
     vf sum{};
@@ -101,7 +102,8 @@ void layerNorm(const float* x, const float* weight, const float* bias, float eps
     });
     const float s = 1.0f / std::sqrt(total(squares) / dim + epsilon);
     over(0, dim, [&](int64_t i, int64_t n) {
-      put(y, row * dim + i, (get(in + i, n) - m) * s * get(weight + i, n) + get(bias + i, n), n);
+      const vf v = get(in + i, n), normal = (v - m) * s * get(weight + i, n) + get(bias + i, n);
+      put(y, row * dim + i, skip ? normal + v * get(skip + i, n) : normal, n);
     });
     mean[row] = m;
     scale[row] = s;
@@ -109,7 +111,7 @@ void layerNorm(const float* x, const float* weight, const float* bias, float eps
 }
 
 void layerNormGradInput(Numbers dy, const float* x, const float* weight, const float* mean, const float* scale,
-                        int64_t dim, float* dx, int64_t begin, int64_t end) {
+                        const float* skip, int64_t dim, float* dx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     const float* in = x + row * dim;
     const Numbers g = dy.from(row * dim);
@@ -122,24 +124,26 @@ void layerNormGradInput(Numbers dy, const float* x, const float* weight, const f
     });
     const float meanGradient = total(sum) / dim, projection = total(projected) * s / dim;
     over(0, dim, [&](int64_t i, int64_t n) {
-      const vf normal = (get(in + i, n) - m) * s;
-      put(dx + row * dim + i, s * (get(g, i, n) * get(weight + i, n) - meanGradient - normal * projection), n);
+      const vf d = get(g, i, n), normal = (get(in + i, n) - m) * s;
+      const vf v = s * (d * get(weight + i, n) - meanGradient - normal * projection);
+      put(dx + row * dim + i, skip ? v + d * get(skip + i, n) : v, n);
     });
   }
 }
 
 void layerNormGradWeights(Numbers dy, const float* x, const float* mean, const float* scale, int64_t dim,
-                          float* dweight, float* dbias, int64_t begin, int64_t end) {
-  std::fill(dweight, dweight + dim, 0.0f);
-  std::fill(dbias, dbias + dim, 0.0f);
+                          float* dweight, float* dbias, float* dskip, int64_t begin, int64_t end) {
+  for (float* sums : {dweight, dbias, dskip})
+    if (sums) std::fill(sums, sums + dim, 0.0f);
   for (int64_t row = begin; row < end; row++) {
     const float* in = x + row * dim;
     const Numbers g = dy.from(row * dim);
     const float m = mean[row], s = scale[row];
     over(0, dim, [&](int64_t i, int64_t n) {
-      const vf d = get(g, i, n);
+      const vf d = get(g, i, n), v = get(in + i, n);
       put(dbias + i, get(dbias + i, n) + d, n);
-      put(dweight + i, get(dweight + i, n) + d * ((get(in + i, n) - m) * s), n);
+      put(dweight + i, get(dweight + i, n) + d * ((v - m) * s), n);
+      if (dskip) put(dskip + i, get(dskip + i, n) + d * v, n);
     });
   }
 }
@@ -380,7 +384,7 @@ extern const Kernels kKernels;
 const Kernels kKernels = {
     TEXT(VITLAB_ISA),     biasAdd,    gelu,             geluGrad,  layerNorm, layerNormGradInput,
     layerNormGradWeights, columnSum,  transpose,        attentionScratch, attention, attentionGrad,
-    W,                    depthwiseScratch, depthwise, depthwiseGradWeight, adam, momentum,
+    W,                    depthwiseScratch, depthwise, depthwiseGradWeight, dropout,   adam,      momentum,
 };
 
 }  // namespace VITLAB_ISA

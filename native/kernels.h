@@ -48,14 +48,15 @@ struct Kernels {
   void (*gelu)(Numbers x, const float* bias, int64_t dim, Numbers y, int64_t begin, int64_t end);
   /** dx = dy (Φ(z) + z φ(z)). */
   void (*geluGrad)(Numbers dy, Numbers x, const float* bias, int64_t dim, Numbers dx, int64_t begin, int64_t end);
-  /** Rows `[begin, end)` of width `dim`; keeps mean and 1 / √(variance + ε) of each row. */
-  void (*layerNorm)(const float* x, const float* weight, const float* bias, float epsilon, int64_t dim, Numbers y,
-                    float* mean, float* scale, int64_t begin, int64_t end);
+  /** Rows `[begin, end)` of width `dim`, plus x times `skip`, which may be null; keeps mean and 1 / √(variance + ε) of
+   * each row. */
+  void (*layerNorm)(const float* x, const float* weight, const float* bias, const float* skip, float epsilon,
+                    int64_t dim, Numbers y, float* mean, float* scale, int64_t begin, int64_t end);
   void (*layerNormGradInput)(Numbers dy, const float* x, const float* weight, const float* mean, const float* scale,
-                             int64_t dim, float* dx, int64_t begin, int64_t end);
-  /** Sums over rows `[begin, end)`, written to `[dim]` each. */
+                             const float* skip, int64_t dim, float* dx, int64_t begin, int64_t end);
+  /** Sums over rows `[begin, end)`, written to `[dim]` each; dskip may be null. */
   void (*layerNormGradWeights)(Numbers dy, const float* x, const float* mean, const float* scale, int64_t dim,
-                               float* dweight, float* dbias, int64_t begin, int64_t end);
+                               float* dweight, float* dbias, float* dskip, int64_t begin, int64_t end);
   /** sum[column] = Σ x over rows `[begin, end)`. */
   void (*columnSum)(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end);
   /** Rows `[begin, end)` of y `[columns, rows]`, the transpose of x `[rows, columns]`. */
@@ -80,6 +81,9 @@ struct Kernels {
   /** Gradient by the weight, of the same channels, summed over maps `[begin, end)`. */
   void (*depthwiseGradWeight)(const MapShape& shape, const float* dy, const float* x, float* dweight, int64_t begin,
                               int64_t end, int64_t channel, float* scratch);
+  /** Elements `[begin, end)` of y: those of x times `scale`, or times 0 where the uniform numbers in [0, 1) that follow
+   * from the seed, two words, are below `p`. Begins at a multiple of 64. */
+  void (*dropout)(Numbers x, const int32_t* seed, float p, float scale, Numbers y, int64_t begin, int64_t end);
   /** Elements `[begin, end)` of parameter, moments and gradient. */
   void (*adam)(float* p, float* m, float* v, const float* gradient, const AdamFactors& factors, int64_t begin,
                int64_t end);

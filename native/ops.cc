@@ -144,10 +144,12 @@ class LayerNormOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({rows}), &mean));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({rows}), &scale));
     const float *in = floats(context, 0), *weight = floats(context, 1), *bias = floats(context, 2);
+    const float* skip = optional(context, 3, dim);
+    if (!context->status().ok()) return;
     const Numbers out = numbers(*y);
     float *m = mean->flat<float>().data(), *s = scale->flat<float>().data();
     inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
-      kernels().layerNorm(in, weight, bias, epsilon_, dim, out, m, s, b, e);
+      kernels().layerNorm(in, weight, bias, skip, epsilon_, dim, out, m, s, b, e);
     });
   }
 
@@ -158,11 +160,13 @@ REGISTER_OP("VitlabLayerNorm")
     .Input("x: float")
     .Input("weight: float")
     .Input("bias: float")
+    .Input(OPTIONAL("skip", "skips"))
     .Output("y: Ty")
     .Output("mean: float")
     .Output("scale: float")
     .Attr("epsilon: float")
     .Attr(NUMBERS("Ty"))
+    .Attr(COUNT("skips"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNorm").Device(tensorflow::DEVICE_CPU), LayerNormOp);
 
@@ -172,14 +176,15 @@ class LayerNormGradInputOp : public OpKernel {
   void Compute(OpKernelContext* context) override {
     const Tensor& x = context->input(1);
     const int64_t dim = lastDim(x), rows = rowsOf(x);
+    const float* skip = optional(context, 5, dim);
     Tensor* dx = outputLike(context, {0}, 0, x.shape());
-    if (!dx) return;
+    if (!dx || !context->status().ok()) return;
     const Numbers dy = numbers(context, 0);
     const float *in = floats(context, 1), *weight = floats(context, 2), *mean = floats(context, 3),
                 *scale = floats(context, 4);
     float* out = dx->flat<float>().data();
     inBlocks(context, rows, rowsInBlock(dim), [=](int64_t b, int64_t e) {
-      kernels().layerNormGradInput(dy, in, weight, mean, scale, dim, out, b, e);
+      kernels().layerNormGradInput(dy, in, weight, mean, scale, skip, dim, out, b, e);
     });
   }
 };
@@ -189,30 +194,44 @@ REGISTER_OP("VitlabLayerNormGradInput")
     .Input("weight: float")
     .Input("mean: float")
     .Input("scale: float")
+    .Input(OPTIONAL("skip", "skips"))
     .Output("dx: float")
     .Attr(NUMBERS("Tdy"))
+    .Attr(COUNT("skips"))
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradInput").Device(tensorflow::DEVICE_CPU), LayerNormGradInputOp);
 
 class LayerNormGradWeightsOp : public OpKernel {
  public:
-  using OpKernel::OpKernel;
+  explicit LayerNormGradWeightsOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("skips", &skips_));
+  }
   void Compute(OpKernelContext* context) override {
     const Tensor& x = context->input(1);
     const int64_t dim = lastDim(x), rows = rowsOf(x);
-    Tensor *dweight = nullptr, *dbias = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({dim}), &dweight));
-    OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({dim}), &dbias));
-    std::vector<float> weights(kParts * dim), biases(kParts * dim);
+    std::vector<float*> sums, parts;
+    std::vector<float> scratch(3 * kParts * dim);
+    for (int i = 0; i < 3; i++) {
+      Tensor* sum = nullptr;
+      OP_REQUIRES_OK(context, context->allocate_output(i, TensorShape({i < 2 || skips_ ? dim : 0}), &sum));
+      if (i == 2 && !skips_) break;
+      sums.push_back(sum->flat<float>().data());
+      parts.push_back(&scratch[i * kParts * dim]);
+    }
     const Numbers dy = numbers(context, 0);
     const float *in = floats(context, 1), *mean = floats(context, 2), *scale = floats(context, 3);
     inParts(
         context, rows,
         [&](int64_t part, int64_t b, int64_t e) {
-          kernels().layerNormGradWeights(dy, in, mean, scale, dim, &weights[part * dim], &biases[part * dim], b, e);
+          float* dskip = skips_ ? parts[2] + part * dim : nullptr;
+          kernels().layerNormGradWeights(dy, in, mean, scale, dim, parts[0] + part * dim, parts[1] + part * dim, dskip,
+                                         b, e);
         },
-        {dweight->flat<float>().data(), dbias->flat<float>().data()}, {weights.data(), biases.data()}, dim);
+        sums, parts, dim);
   }
+
+ private:
+  bool skips_;
 };
 REGISTER_OP("VitlabLayerNormGradWeights")
     .Input("dy: Tdy")
@@ -221,10 +240,14 @@ REGISTER_OP("VitlabLayerNormGradWeights")
     .Input("scale: float")
     .Output("dweight: float")
     .Output("dbias: float")
+    .Output("dskip: float")
     .Attr(NUMBERS("Tdy"))
+    .Attr("skips: bool")
     .SetShapeFn([](InferenceContext* c) {
+      bool skips;
+      TF_RETURN_IF_ERROR(c->GetAttr("skips", &skips));
       const DimensionHandle dim = c->RankKnown(c->input(1)) ? c->Dim(c->input(1), -1) : c->UnknownDim();
-      for (int i = 0; i < 2; i++) c->set_output(i, c->Vector(dim));
+      for (int i = 0; i < 3; i++) c->set_output(i, c->Vector(i < 2 || skips ? dim : c->MakeDim(0)));
       return absl::OkStatus();
     });
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradWeights").Device(tensorflow::DEVICE_CPU), LayerNormGradWeightsOp);
@@ -279,6 +302,37 @@ REGISTER_OP("VitlabTranspose").Input("x: float").Output("y: float").SetShapeFn([
   return absl::OkStatus();
 });
 REGISTER_KERNEL_BUILDER(Name("VitlabTranspose").Device(tensorflow::DEVICE_CPU), TransposeOp);
+
+/** Keeps numbers of x where those that follow from a seed are at least p; the same op is its gradient. */
+class DropoutOp : public OpKernel {
+ public:
+  explicit DropoutOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, context->GetAttr("p", &p_));
+    OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
+  }
+  void Compute(OpKernelContext* context) override {
+    OP_REQUIRES(context, context->input(1).NumElements() == 2, absl::InvalidArgumentError("a seed has two words"));
+    Tensor* y = outputLike(context, {0}, 0, context->input(0).shape());
+    if (!y) return;
+    const Numbers x = numbers(context, 0), out = numbers(*y);
+    const int32_t* seed = context->input(1).flat<int32_t>().data();
+    inBlocks(context, y->NumElements(), kElements,
+             [=](int64_t b, int64_t e) { kernels().dropout(x, seed, p_, scale_, out, b, e); });
+  }
+
+ private:
+  float p_, scale_;
+};
+REGISTER_OP("VitlabDropout")
+    .Input("x: Tx")
+    .Input("seed: int32")
+    .Output("y: Ty")
+    .Attr(NUMBERS("Tx"))
+    .Attr(NUMBERS("Ty"))
+    .Attr("p: float")
+    .Attr("scale: float")
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("VitlabDropout").Device(tensorflow::DEVICE_CPU), DropoutOp);
 
 /** The shape of maps `[batch, height, width, channels]` under a kernel of side `kernel`. */
 absl::Status mapShape(const Tensor& maps, int64_t kernel, MapShape* shape) {

@@ -190,6 +190,7 @@ function ops(root) {
         const all = [...fast, `-DVITLAB_ISA=${name}`];
         await compile('kernels.cc', `kernels-${name}`, all);
         await compile('depthwise.cc', `depthwise-${name}`, all);
+        await compile('dropout.cc', `dropout-${name}`, all);
         await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
         if (!amx || name !== 'avx512') continue;
         const onTiles = [...fast, ...amxFlags, '-DVITLAB_ISA=amx'];

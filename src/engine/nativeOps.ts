@@ -34,7 +34,7 @@ export const hasTiles = (): boolean => hasNativeOps() && instructions!.half === 
 /** Ops that layers and optimisers ask for. `BiasAdd` is TensorFlow's, under no name of tfjs. */
 const ASKED_FOR: ReadonlySet<string> = new Set([
   ...['BiasAdd', 'VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabColumnSum', 'VitlabDepthwise'],
-  ...['VitlabWindows', 'VitlabAdam', 'VitlabMomentum'],
+  ...['VitlabDropout', 'VitlabWindows', 'VitlabAdam', 'VitlabMomentum'],
 ]);
 
 /** Whether this op can be used now. */

@@ -27,10 +27,21 @@ export class ForwardContext {
 
   /** Uniform numbers in [0, 1) that follow from (seed, step, purpose, which draw of this pass it is). */
   uniform(shape: number[], purpose: string): Tensor {
-    if (!this.random) {
-      throw new VitlabError(`${purpose} needs random numbers in training: give the forward pass a context with a key.`);
-    }
-    return this.random.uniform(shape, `${purpose}#${this.draws.count++}`);
+    return this.keyFor(purpose).uniform(shape, this.draw(purpose));
+  }
+
+  /** The seed of the numbers that `uniform` would give now, int32 `[2]`. Counts as a draw. */
+  seed(purpose: string): Tensor {
+    return this.keyFor(purpose).seed(this.draw(purpose));
+  }
+
+  private keyFor(purpose: string): RandomKey {
+    if (this.random) return this.random;
+    throw new VitlabError(`${purpose} needs random numbers in training: give the forward pass a context with a key.`);
+  }
+
+  private draw(purpose: string): string {
+    return `${purpose}#${this.draws.count++}`;
   }
 }
 

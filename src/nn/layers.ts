@@ -2,6 +2,7 @@
 import { type Tensor, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
 import type { ForwardContext } from './context.js';
+import { dropout } from './functional/dropout.js';
 import { gelu } from './functional/gelu.js';
 import { layerNorm } from './functional/layerNorm.js';
 import { linear } from './functional/linear.js';
@@ -51,8 +52,11 @@ export class LayerNorm extends Module {
     this.bias = new Parameter([dim], zeros);
   }
 
-  override forward(x: Tensor): Tensor {
-    return layerNorm(x, this.weight.value, this.bias.value, this.epsilon);
+  /** norm(x), or norm(x) · scale + x · skip with two vectors `[dim]`, in one pass. */
+  override forward(x: Tensor, _context?: ForwardContext, mix?: { scale: Tensor; skip: Tensor }): Tensor {
+    const { weight, bias, epsilon } = this;
+    if (!mix) return layerNorm(x, weight.value, bias.value, epsilon);
+    return layerNorm(x, tf.mul(weight.value, mix.scale), tf.mul(bias.value, mix.scale), epsilon, mix.skip);
   }
 }
 
@@ -97,8 +101,7 @@ export class DropPath extends Module {
 
 function dropEntries(x: Tensor, shape: number[], p: number, purpose: string, context?: ForwardContext): Tensor {
   if (!context) throw new UsageError(`${purpose} is active and needs a context with a random key.`);
-  const keep = tf.cast(tf.greaterEqual(context.uniform(shape, purpose), p), 'float32');
-  return tf.mul(x, tf.mul(keep, 1 / (1 - p)));
+  return dropout(x, shape, p, purpose, context);
 }
 
 /** The exact GELU as a module. */

@@ -100,7 +100,7 @@ export class Mona extends Module {
   project2: Module;
   dropout: Module;
   adapterConv: Module;
-  norm: Module;
+  norm: LayerNorm;
   private readonly layout: (() => SequenceLayout) | undefined;
 
   constructor(dim: number, { inner = 64, dropout = 0.1, projectionInit, layout }: MonaOptions = {}) {
@@ -120,7 +120,7 @@ export class Mona extends Module {
    * @throws ShapeError where the layout is not that of the tokens, or tokens come without one
    */
   override forward(x: Tensor, context?: ForwardContext): Tensor {
-    const input = tf.add(tf.mul(this.norm.forward(x, context), this.gamma.value), tf.mul(x, this.gammax.value));
+    const input = this.norm.forward(x, context, { scale: this.gamma.value, skip: this.gammax.value });
     const mixed = gelu(this.convolve(this.project1.forward(input, context), context));
     return tf.add(x, this.project2.forward(this.dropout.forward(mixed, context), context));
   }

@@ -9,6 +9,7 @@ import {
   hasOwnOp,
   nativeInstructions,
   Program,
+  RandomKey,
   startEngine,
   type Tensor,
   tf,
@@ -16,7 +17,17 @@ import {
   withPortableOps,
 } from '../../src/engine/index.js';
 import { mergeShifted, shiftedWindows } from '../../src/models/swinWindows.js';
-import { attention, conv2d, gelu, init, layerNorm, linear, Parameter } from '../../src/nn/index.js';
+import {
+  attention,
+  conv2d,
+  Dropout,
+  ForwardContext,
+  gelu,
+  init,
+  layerNorm,
+  linear,
+  Parameter,
+} from '../../src/nn/index.js';
 import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
 import { attentionBetweenProducts } from '../support/halfAttention.js';
 
@@ -46,6 +57,8 @@ function agree(inputs: Tensor[], f: (...inputs: Tensor[]) => Tensor, tolerance =
   });
 }
 
+const contextOf = (seed: number[]) => new ForwardContext(new RandomKey(tf.tensor1d(seed, 'int32')));
+
 before(() => startEngine('tensorflow'));
 
 describe('own TensorFlow ops', () => {
@@ -60,7 +73,33 @@ describe('own TensorFlow ops', () => {
       agree([tf.add(random([3, 11, dim], 2), 4), random([dim], 3), random([dim], 4)], (x, w, b) =>
         layerNorm(x!, w!, b!, 1e-5),
       );
+      agree([tf.add(random([3, 11, dim], 2), 4), ...[3, 4, 5].map((seed) => random([dim], seed))], (x, w, b, skip) =>
+        layerNorm(x!, w!, b!, 1e-5, skip),
+      );
     }
+  });
+
+  it('drop the very entries that the ordinary ops drop, and the same in the gradient', () => {
+    for (const [shape, p] of [
+      [[3, 7], 0.1],
+      [[5, 16384 + 13], 0.5],
+      [[2, 300, 64], 0.9],
+    ] as const) {
+      const x = random([...shape], 1);
+      const layer = new Dropout(p).train();
+      for (const seed of [
+        [-7, 3],
+        [2 ** 31 - 1, 0],
+      ]) {
+        const run = () => valueAndGradients(() => tf.sum(tf.square(layer.forward(x, contextOf(seed)))), [x]);
+        const own = run().gradients[0]!.dataSync();
+        assert.deepEqual(own, withPortableOps(run).gradients[0]!.dataSync());
+        const dropped = own.filter((value) => value === 0).length / own.length;
+        assert.ok(own.length < 100 || Math.abs(dropped - p) < 0.02, `${dropped} of ${p}`);
+      }
+    }
+    const lost = new Dropout(0.5).train().forward(tf.fill([64], Number.NaN), contextOf([1, 2]));
+    assert.ok(lost.dataSync().every(Number.isNaN), 'what is no number stays none, as in a product with zero');
   });
 
   it('give attention with and without bias and mask', () => {

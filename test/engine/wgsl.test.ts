@@ -98,6 +98,7 @@ describe('own kernels in WGSL', () => {
       const dim = shape.at(-1)!;
       const inputs = [normal(shape, 2, { mean: 4 }), normal([dim], 3), normal([dim], 4)];
       await agree(inputs, (x, w, b) => layerNorm(x!, w!, b!, 1e-5));
+      await agree([...inputs, normal([dim], 5)], (x, w, b, skip) => layerNorm(x!, w!, b!, 1e-5, skip));
     }
   });
 

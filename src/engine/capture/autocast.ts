@@ -47,6 +47,7 @@ const FLEXIBLE: Readonly<Record<string, Flexible>> = {
   VitlabLayerNormGradInput: { reads: { 0: 'Tdy' } },
   VitlabLayerNormGradWeights: { reads: { 0: 'Tdy' } },
   VitlabColumnSum: { reads: { 0: 'T' } },
+  VitlabDropout: { reads: { 0: 'Tx' }, writes: 'Ty', asRead: true },
   VitlabAttention: { reads: { 0: 'Tqkv' }, writes: 'Tout' },
   VitlabAttentionGrad: { reads: { 0: 'Tdout', 1: 'Tqkv', 4: 'Tout' }, writes: 'Tdqkv' },
 };

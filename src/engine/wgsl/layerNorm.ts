@@ -1,13 +1,18 @@
 // Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), over the last axis, and its gradients. The variance is that of
-// centred values, so that a large mean costs no digits.
+// centred values, so that a large mean costs no digits. With `skips`, x times a vector is added.
 import type { tf } from '../tf.js';
 import { checkShape, registerKernel } from './kernel.js';
 import { type Program, run, unwritten } from './program.js';
 import { columnSums, plainTerm, rowGroups, rowProgram, rowsOf } from './rows.js';
 
-const forward = (width: number): Program =>
-  rowProgram(width, {
-    ...{ name: 'VitlabLayerNorm', writes: ['y', 'mean', 'scale'], reads: ['x', 'weight', 'bias'] },
+/** The names of what a program reads, and what it adds to its result. */
+const withSkip = (skips: number, reads: string[], skipped: string) =>
+  skips > 0 ? { reads: [...reads, 'skip'], added: ` + ${skipped} * skip[i]` } : { reads, added: '' };
+
+function forward(width: number, skips: number): Program {
+  const { reads, added } = withSkip(skips, ['x', 'weight', 'bias'], 'x[at + i]');
+  return rowProgram(width, {
+    ...{ name: 'VitlabLayerNorm', writes: ['y', 'mean', 'scale'], reads },
     uniforms: { epsilon: 'f32' },
     code: `
 fn main(group: u32, thread: u32) {
@@ -28,7 +33,7 @@ fn main(group: u32, thread: u32) {
   let factor = 1.0 / sqrt(row_sum(vec2f(squares, 0.0), thread).x / f32(WIDTH) + uniforms.epsilon);
   if (row < uniforms.rows) {
     for (var i = lane; i < WIDTH; i += LANES) {
-      y[at + i] = (x[at + i] - centre) * factor * weight[i] + bias[i];
+      y[at + i] = (x[at + i] - centre) * factor * weight[i] + bias[i]${added};
     }
     if (lane == 0u) {
       mean[row] = centre;
@@ -38,10 +43,12 @@ fn main(group: u32, thread: u32) {
 }
 `,
   });
+}
 
-const gradInput = (width: number): Program =>
-  rowProgram(width, {
-    ...{ name: 'VitlabLayerNormGradInput', writes: ['dx'], reads: ['dy', 'x', 'weight', 'mean', 'scale'] },
+function gradInput(width: number, skips: number): Program {
+  const { reads, added } = withSkip(skips, ['dy', 'x', 'weight', 'mean', 'scale'], 'dy[at + i]');
+  return rowProgram(width, {
+    ...{ name: 'VitlabLayerNormGradInput', writes: ['dx'], reads },
     code: `
 fn main(group: u32, thread: u32) {
   let row = row_of(group, thread);
@@ -59,29 +66,30 @@ fn main(group: u32, thread: u32) {
   if (row < uniforms.rows) {
     for (var i = lane; i < WIDTH; i += LANES) {
       let normalised = (x[at + i] - centre) * factor;
-      dx[at + i] = factor * (dy[at + i] * weight[i] - means.x - normalised * means.y);
+      dx[at + i] = factor * (dy[at + i] * weight[i] - means.x - normalised * means.y)${added};
     }
   }
 }
 `,
   });
+}
 
-registerKernel<{ epsilon: number }>('VitlabLayerNorm', ([x, weight, bias], { epsilon }) => {
+registerKernel<{ epsilon: number; skips: number }>('VitlabLayerNorm', (reads, { epsilon, skips }) => {
+  const [x, ...vectors] = reads;
   const { rows, width } = rowsOf(x!);
-  checkShape('The weight of a layer norm', weight!, [width]);
-  checkShape('The bias of a layer norm', bias!, [width]);
+  for (const vector of vectors) checkShape('A weight of a layer norm', vector, [width]);
   const writes = [unwritten(x!.shape), unwritten([rows]), unwritten([rows])];
   const uniforms = { rows, epsilon };
-  run(forward(width), { writes, reads: [x!, weight!, bias!], uniforms, groups: rowGroups(rows, width) });
+  run(forward(width, skips), { writes, reads, uniforms, groups: rowGroups(rows, width) });
   return writes;
 });
 
-registerKernel('VitlabLayerNormGradInput', ([dy, x, weight, mean, scale]) => {
+registerKernel<{ skips: number }>('VitlabLayerNormGradInput', (reads, { skips }) => {
+  const [dy, x] = reads;
   checkShape("A layer norm's gradient", dy!, x!.shape);
   const { rows, width } = rowsOf(x!);
   const dx = unwritten(x!.shape);
-  const reads = [dy!, x!, weight!, mean!, scale!];
-  run(gradInput(width), { writes: [dx], reads, uniforms: { rows }, groups: rowGroups(rows, width) });
+  run(gradInput(width, skips), { writes: [dx], reads, uniforms: { rows }, groups: rowGroups(rows, width) });
   return [dx];
 });
 
@@ -96,6 +104,12 @@ registerKernel('VitlabLayerNormGradWeights', ([dy, x, mean, scale], _attributes,
         code: 'dy[row * WIDTH + column] * (x[row * WIDTH + column] - mean[row]) * scale[row]',
       }),
     () => columnSums(size, plainTerm(dy!)),
+    () =>
+      columnSums(size, {
+        name: 'VitlabLayerNormGradSkip',
+        reads: { dy: dy!, x: x! },
+        code: 'dy[row * WIDTH + column] * x[row * WIDTH + column]',
+      }),
   ];
   return (only === undefined ? outputs : [outputs[only]!]).map((output) => output());
 });

@@ -1,6 +1,6 @@
 // Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), over the last axis, with the biased variance.
-import { executeOwn, executeOwnOutput, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
-import { defineOp } from './op.js';
+import { executeOwn, executeOwnOutput, hasOwnOp, type OwnAttributes, type Tensor, tf } from '../../engine/index.js';
+import { defineOp, type OpInputs } from './op.js';
 
 interface Attributes {
   epsilon: number;
@@ -36,25 +36,53 @@ const composed = defineOp<'x' | 'weight' | 'bias', Attributes>({
   }),
 });
 
+type Saved = OpInputs<'x' | 'weight'> & { outputs: readonly Tensor[] };
+
+/** Gradients of the own op, with or without what is skipped by. */
+function ownGradients(dy: Tensor, { x, weight, outputs: [, mean, scale] }: Saved, skip?: Tensor) {
+  const skips = { bool: skip !== undefined };
+  const weights = (output: number): Tensor =>
+    executeOwnOutput(output, 'VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 3, { skips });
+  return {
+    x: () =>
+      executeOwn('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!, ...given(skip)], 1, counted(skip))[0]!,
+    // equal ops, of which a recording makes one
+    weight: () => weights(0),
+    bias: () => weights(1),
+    skip: () => weights(2),
+  };
+}
+
+const given = (skip?: Tensor): Tensor[] => (skip ? [skip] : []);
+const counted = (skip?: Tensor): OwnAttributes => ({ skips: { int: given(skip).length } });
+
 const own = defineOp<'x' | 'weight' | 'bias', Attributes>({
   name: 'OwnLayerNorm',
   outputs: 3,
   forward: ({ x, weight, bias }, { epsilon }) =>
-    executeOwn('VitlabLayerNorm', [x, weight, bias], 3, { epsilon: { float: epsilon } }),
+    executeOwn('VitlabLayerNorm', [x, weight, bias], 3, { epsilon: { float: epsilon }, ...counted() }),
   saves: ['x', 'weight'],
   savesOutput: true,
-  gradient: (dy, { x, weight, outputs: [, mean, scale] }) => {
-    const weights = (output: number): Tensor =>
-      executeOwnOutput(output, 'VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 2);
-    return {
-      x: () => executeOwn('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!])[0]!,
-      // two equal ops, of which a recording makes one
-      weight: () => weights(0),
-      bias: () => weights(1),
-    };
-  },
+  gradient: (dy, saved) => ownGradients(dy, saved),
 });
 
-/** ((x - mean) / √(variance + ε)) · weight + bias over the last axis; x `[…, D]`, weight and bias `[D]`. */
-export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor =>
-  (hasOwnOp('VitlabLayerNorm') ? own : composed)({ x, weight, bias }, { epsilon });
+const ownWithSkip = defineOp<'x' | 'weight' | 'bias' | 'skip', Attributes>({
+  name: 'OwnLayerNormWithSkip',
+  outputs: 3,
+  forward: ({ x, weight, bias, skip }, { epsilon }) =>
+    executeOwn('VitlabLayerNorm', [x, weight, bias, skip], 3, { epsilon: { float: epsilon }, ...counted(skip) }),
+  saves: ['x', 'weight', 'skip'],
+  savesOutput: true,
+  gradient: (dy, saved) => ownGradients(dy, saved, saved.skip),
+});
+
+/**
+ * ((x - mean) / √(variance + ε)) · weight + bias over the last axis, plus x · skip where that is given; x `[…, D]`,
+ * weight, bias and skip `[D]`.
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number, skip?: Tensor): Tensor {
+  const isOwn = hasOwnOp('VitlabLayerNorm');
+  if (!skip) return (isOwn ? own : composed)({ x, weight, bias }, { epsilon });
+  if (isOwn) return ownWithSkip({ x, weight, bias, skip }, { epsilon });
+  return tf.add(composed({ x, weight, bias }, { epsilon }), tf.mul(x, skip));
+}
