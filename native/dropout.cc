@@ -2,6 +2,10 @@
 // "Parallel random numbers: as easy as 1, 2, 3", SC 2011), four of each counter.
 #include "dropout.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "vectors.h"
 
 namespace vitlab {
@@ -10,7 +14,6 @@ namespace {
 
 /** Half as many lanes, of 64 bits. */
 typedef uint64_t vl __attribute__((vector_size(W * 4)));
-constexpr uint64_t kLow = 0xFFFFFFFF;
 
 /** The words of counters, or what became of them: in each lane words 0 and 1 of one, and words 2 and 3. */
 struct Words {
@@ -22,9 +25,20 @@ struct Key {
 
 inline vl swapped(vl x) { return x >> 32 | x << 32; }
 
+/** The lower words of x times m, in 64 bits. */
+inline vl product(vl x, uint32_t m) {
+#if defined(__AVX512F__)
+  return (vl)_mm512_mul_epu32((__m512i)x, _mm512_set1_epi64(m));
+#elif defined(__AVX2__)
+  return (vl)_mm256_mul_epu32((__m256i)x, _mm256_set1_epi64x(m));
+#else
+  return (x & 0xFFFFFFFF) * m;
+#endif
+}
+
 inline Words philox(Words words, Key key) {
   for (int round = 0; round < 10; round++) {
-    const vl a = (words.first & kLow) * 0xD2511F53u, b = (words.second & kLow) * 0xCD9E8D57u;
+    const vl a = product(words.first, 0xD2511F53), b = product(words.second, 0xCD9E8D57);
     words.first = swapped(b) ^ words.first >> 32 ^ key.first;
     words.second = swapped(a) ^ words.second >> 32 ^ key.second;
     key.first += 0x9E3779B9u;

@@ -32,9 +32,11 @@ export class Linear extends Module {
     this.bias = bias ? new Parameter([outFeatures], biasInit) : undefined;
   }
 
-  /** `[…, in]` → `[…, out]`. */
-  override forward(x: Tensor): Tensor {
-    return linear(x, this.weight.value, this.bias?.value);
+  /** `[…, in]` → `[…, out]`, times `scale` (of size 1): the parameters are scaled, which are fewer than the outputs. */
+  override forward(x: Tensor, _context?: ForwardContext, scale?: Tensor | number): Tensor {
+    const scaled = (value: Tensor): Tensor =>
+      scale === undefined ? value : tf.reshape(tf.mul(value, scale), value.shape);
+    return linear(x, scaled(this.weight.value), this.bias && scaled(this.bias.value));
   }
 }
 

@@ -50,7 +50,7 @@ class AdaptFormerBlock extends Module {
   readonly block: TransformerBlock;
   downProj: Module;
   dropout: Module;
-  upProj: Module;
+  upProj: Linear;
 
   constructor(block: TransformerBlock, options: z.output<typeof adaptFormerOptions>) {
     super();
@@ -67,7 +67,7 @@ class AdaptFormerBlock extends Module {
 
   private adapt(y: Tensor, context?: ForwardContext): Tensor {
     const down = tf.relu(this.downProj.forward(y, context));
-    return tf.mul(this.upProj.forward(this.dropout.forward(down, context), context), this.scale.value);
+    return this.upProj.forward(this.dropout.forward(down, context), context, this.scale.value);
   }
 }
 

@@ -40,7 +40,7 @@ class Adapter extends Module {
   adapterLayerNormBefore: Module;
   downProj: Module;
   dropout: Module;
-  upProj: Module;
+  upProj: Linear;
   private readonly normalises: Options['layerNorm'];
 
   constructor(dim: number, { bottleneck, scale, layerNorm, dropout }: Options) {
@@ -56,8 +56,8 @@ class Adapter extends Module {
   override forward(x: Tensor, context?: ForwardContext): Tensor {
     const input = this.normalises === 'in' ? this.adapterLayerNormBefore.forward(x, context) : x;
     const down = tf.relu(this.downProj.forward(input, context));
-    const up = this.upProj.forward(this.dropout.forward(down, context), context);
-    const scaled = tf.mul(up, typeof this.scale === 'number' ? this.scale : this.scale.value);
+    const scale = typeof this.scale === 'number' ? this.scale : this.scale.value;
+    const scaled = this.upProj.forward(this.dropout.forward(down, context), context, scale);
     return this.normalises === 'out' ? this.adapterLayerNormBefore.forward(scaled, context) : scaled;
   }
 }
