@@ -146,12 +146,13 @@ export class SwinBlock extends Module implements MapBlock {
       ? shiftedWindows(padToMultiple(map, window), window, shift)
       : partitionWindows(padToMultiple(cyclicShift(map, shift), window), window);
     const mixed = this.mix(extra ? withExtra(windows, extra) : windows, padded, shift, context);
-    const own = extra ? tf.slice(mixed, [0, extra.shape[1]!, 0]) : mixed;
+    const count = extra?.shape[1] ?? 0;
+    const [first, own] = extra ? tf.split(mixed, [count, mixed.shape[1]! - count], 1) : [undefined, mixed];
     return {
       map: together
-        ? cropMap(mergeShifted(own, window, padded, shift), size)
-        : cyclicShift(cropMap(mergeWindows(own, window, padded), size), back),
-      extra: (extra && meanOfExtra(mixed, extra)) as E,
+        ? cropMap(mergeShifted(own!, window, padded, shift), size)
+        : cyclicShift(cropMap(mergeWindows(own!, window, padded), size), back),
+      extra: (extra && meanOfExtra(first!, extra)) as E,
     };
   }
 
@@ -186,10 +187,9 @@ function withExtra(windows: Tensor, extra: Tensor): Tensor {
   return tf.concat([tf.reshape(repeated, [-1, count, channels]), windows], 1);
 }
 
-/** The first tokens of each window, averaged over the windows of an image: as `extra`, `[B, P, C]`. */
-function meanOfExtra(windows: Tensor, extra: Tensor): Tensor {
+/** The first tokens of each window, `[B · W, P, C]`, averaged over the windows of an image: as `extra`, `[B, P, C]`. */
+function meanOfExtra(first: Tensor, extra: Tensor): Tensor {
   const [batch, count, channels] = extra.shape as [number, number, number];
-  const first = tf.slice(windows, [0, 0, 0], [-1, count, channels]);
   return tf.mean(tf.reshape(first, [batch, -1, count, channels]), 1);
 }
 
@@ -202,8 +202,8 @@ function joinTokens({ map, extra }: { map: Tensor; extra: Tensor }): Tensor {
 /** The inverse of `joinTokens` for a map of this shape. */
 function splitTokens(tokens: Tensor, shape: readonly number[]): { map: Tensor; extra: Tensor } {
   const count = tokens.shape[1]! - shape[1]! * shape[2]!;
-  const extra = tf.slice(tokens, [0, 0, 0], [-1, count, -1]);
-  return { map: tf.reshape(tf.slice(tokens, [0, count, 0]), [...shape]), extra };
+  const [extra, map] = tf.split(tokens, [count, tokens.shape[1]! - count], 1);
+  return { map: tf.reshape(map!, [...shape]), extra: extra! };
 }
 
 const padTo = (size: number, window: number): number => Math.ceil(size / window) * window;

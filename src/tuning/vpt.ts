@@ -118,8 +118,11 @@ class Around<M extends Module> extends Module {
 
 /** Tokens `[B, N, D]` with `count` of them, from `at` on, replaced by `others`; 0 inserts. */
 function splice(tokens: Tensor, at: number, count: number, others: Tensor): Tensor {
-  const before = tf.slice(tokens, [0, 0, 0], [-1, at, -1]);
-  return tf.concat([before, others, tf.slice(tokens, [0, at + count, 0])], 1);
+  // the gradient of a split is one concatenation
+  const sizes = [at, count, tokens.shape[1]! - at - count].filter(Boolean);
+  const parts = [...tf.split(tokens, sizes, 1)];
+  parts.splice(at > 0 ? 1 : 0, count > 0 ? 1 : 0, others);
+  return tf.concat(parts, 1);
 }
 
 function promptSequence(model: SequenceModel, prompts: Prompts, numTokens: number): void {
@@ -152,9 +155,9 @@ function promptMaps(model: Module, prompts: Prompts): void {
     const [batch, height, width, channels] = map.shape as [number, number, number, number];
     const places = tf.reshape(attended.map, [batch, height * width, channels]);
     const tokens = block.feedForward(tf.concat([attended.extra, places], 1), context);
-    const count = extra.shape[1]!;
-    current = tf.slice(tokens, [0, 0, 0], [batch, count, channels]);
-    return tf.reshape(tf.slice(tokens, [0, count, 0]), map.shape);
+    const [ofPrompts, ofMap] = tf.split(tokens, [extra.shape[1]!, height * width], 1);
+    current = ofPrompts!;
+    return tf.reshape(ofMap!, map.shape);
   };
   const merge = (merging: MapMerging, map: Tensor, context?: ForwardContext) => {
     current = merging.mergeExtra(current!, context);
