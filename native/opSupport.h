@@ -49,11 +49,12 @@ Numbers numbers(OpKernelContext* context, int input) { return numbers(context->i
 #define COUNT(name) name ": int >= 0 = 0"
 
 /** The values of input `index`, which must be `size` many; null where it is left out. */
-const float* optional(OpKernelContext* context, int index, int64_t size) {
+const float* optional(OpKernelContext* context, int index, int64_t size, const char* name) {
   if (index >= context->num_inputs()) return nullptr;
   const Tensor& tensor = context->input(index);
   if (tensor.NumElements() != size)
-    context->CtxFailure(absl::InvalidArgumentError("a bias must be as wide as x, and what is added as large"));
+    context->CtxFailure(absl::InvalidArgumentError(
+        absl::StrCat("the ", name, " must have ", size, " numbers, got ", tensor.NumElements())));
   return tensor.flat<float>().data();
 }
 

@@ -60,7 +60,8 @@ class BiasAddOp : public OpKernel {
   void Compute(OpKernelContext* context) override {
     const Tensor& in = context->input(0);
     const int64_t dim = lastDim(in);
-    const float *bias = optional(context, 1, dim), *residual = optional(context, 2, in.NumElements());
+    const float *bias = optional(context, 1, dim, "bias"),
+                *residual = optional(context, 2, in.NumElements(), "residual");
     Tensor* y = outputLike(context, {0, 2}, 0, in.shape());
     if (!y || !context->status().ok()) return;
     const Numbers x = numbers(in), out = numbers(*y);
@@ -83,7 +84,7 @@ class GeluOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
-    const float* bias = optional(context, 1, lastDim(context->input(0)));
+    const float* bias = optional(context, 1, lastDim(context->input(0)), "bias");
     const int64_t row = rowWidth(context->input(0), bias);
     Tensor* y = outputLike(context, {0}, 0, context->input(0).shape());
     if (!y || !context->status().ok()) return;
@@ -108,7 +109,7 @@ class GeluGradOp : public OpKernel {
   void Compute(OpKernelContext* context) override {
     OP_REQUIRES(context, context->input(0).shape() == context->input(1).shape(),
                 absl::InvalidArgumentError("gradient and input differ in shape"));
-    const float* bias = optional(context, 2, lastDim(context->input(1)));
+    const float* bias = optional(context, 2, lastDim(context->input(1)), "bias");
     const int64_t row = rowWidth(context->input(1), bias);
     Tensor* dx = outputLike(context, {0, 1}, 0, context->input(0).shape());
     if (!dx || !context->status().ok()) return;
@@ -144,7 +145,7 @@ class LayerNormOp : public OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(1, TensorShape({rows}), &mean));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({rows}), &scale));
     const float *in = floats(context, 0), *weight = floats(context, 1), *bias = floats(context, 2);
-    const float* skip = optional(context, 3, dim);
+    const float* skip = optional(context, 3, dim, "skip");
     if (!context->status().ok()) return;
     const Numbers out = numbers(*y);
     float *m = mean->flat<float>().data(), *s = scale->flat<float>().data();
@@ -170,13 +171,24 @@ REGISTER_OP("VitlabLayerNorm")
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNorm").Device(tensorflow::DEVICE_CPU), LayerNormOp);
 
+/** Whether a layer norm's gradient and what was kept of its rows fit its input. */
+absl::Status normGradient(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& scale) {
+  if (dy.shape() != x.shape()) return absl::InvalidArgumentError("gradient and input differ in shape");
+  if (mean.NumElements() != rowsOf(x) || scale.NumElements() != rowsOf(x))
+    return absl::InvalidArgumentError("mean and scale must have a number for each row");
+  return absl::OkStatus();
+}
+
 class LayerNormGradInputOp : public OpKernel {
  public:
   using OpKernel::OpKernel;
   void Compute(OpKernelContext* context) override {
     const Tensor& x = context->input(1);
     const int64_t dim = lastDim(x), rows = rowsOf(x);
-    const float* skip = optional(context, 5, dim);
+    const float* skip = optional(context, 5, dim, "skip");
+    OP_REQUIRES_OK(context, normGradient(context->input(0), x, context->input(3), context->input(4)));
+    OP_REQUIRES(context, context->input(2).NumElements() == dim,
+                absl::InvalidArgumentError("weight must be as wide as x"));
     Tensor* dx = outputLike(context, {0}, 0, x.shape());
     if (!dx || !context->status().ok()) return;
     const Numbers dy = numbers(context, 0);
@@ -209,29 +221,31 @@ class LayerNormGradWeightsOp : public OpKernel {
   void Compute(OpKernelContext* context) override {
     const Tensor& x = context->input(1);
     const int64_t dim = lastDim(x), rows = rowsOf(x);
+    OP_REQUIRES_OK(context, normGradient(context->input(0), x, context->input(2), context->input(3)));
+    std::vector<float> scratch((2 + skips_) * kParts * dim);
     std::vector<float*> sums, parts;
-    std::vector<float> scratch(3 * kParts * dim);
     for (int i = 0; i < 3; i++) {
       Tensor* sum = nullptr;
-      OP_REQUIRES_OK(context, context->allocate_output(i, TensorShape({i < 2 || skips_ ? dim : 0}), &sum));
-      if (i == 2 && !skips_) break;
+      const bool wanted = i < 2 + skips_;
+      OP_REQUIRES_OK(context, context->allocate_output(i, TensorShape({wanted ? dim : 0}), &sum));
+      if (!wanted) continue;
       sums.push_back(sum->flat<float>().data());
-      parts.push_back(&scratch[i * kParts * dim]);
+      parts.push_back(scratch.data() + i * kParts * dim);
     }
     const Numbers dy = numbers(context, 0);
     const float *in = floats(context, 1), *mean = floats(context, 2), *scale = floats(context, 3);
     inParts(
         context, rows,
         [&](int64_t part, int64_t b, int64_t e) {
-          float* dskip = skips_ ? parts[2] + part * dim : nullptr;
-          kernels().layerNormGradWeights(dy, in, mean, scale, dim, parts[0] + part * dim, parts[1] + part * dim, dskip,
-                                         b, e);
+          const int64_t at = part * dim;
+          kernels().layerNormGradWeights(dy, in, mean, scale, dim, parts[0] + at, parts[1] + at,
+                                         skips_ ? parts[2] + at : nullptr, b, e);
         },
         sums, parts, dim);
   }
 
  private:
-  bool skips_;
+  int skips_;
 };
 REGISTER_OP("VitlabLayerNormGradWeights")
     .Input("dy: Tdy")
@@ -242,12 +256,12 @@ REGISTER_OP("VitlabLayerNormGradWeights")
     .Output("dbias: float")
     .Output("dskip: float")
     .Attr(NUMBERS("Tdy"))
-    .Attr("skips: bool")
+    .Attr(COUNT("skips"))
     .SetShapeFn([](InferenceContext* c) {
-      bool skips;
+      int skips;
       TF_RETURN_IF_ERROR(c->GetAttr("skips", &skips));
       const DimensionHandle dim = c->RankKnown(c->input(1)) ? c->Dim(c->input(1), -1) : c->UnknownDim();
-      for (int i = 0; i < 3; i++) c->set_output(i, c->Vector(i < 2 || skips ? dim : c->MakeDim(0)));
+      for (int i = 0; i < 3; i++) c->set_output(i, c->Vector(i < 2 + skips ? dim : c->MakeDim(0)));
       return absl::OkStatus();
     });
 REGISTER_KERNEL_BUILDER(Name("VitlabLayerNormGradWeights").Device(tensorflow::DEVICE_CPU), LayerNormGradWeightsOp);
@@ -441,7 +455,7 @@ absl::Status attentionShape(const Tensor& qkv, const Tensor& bias, const Tensor&
     shape->bias = bias.flat<float>().data();
   }
   if (mask.NumElements() > 0) {
-    shape->masks = mask.NumElements() / square;
+    shape->masks = mask.NumElements() / std::max<int64_t>(1, square);
     if (mask.NumElements() != shape->masks * square || shape->batch % shape->masks != 0)
       return absl::InvalidArgumentError("mask must be [masks, tokens, tokens] with a batch of a multiple of masks");
     shape->mask = mask.flat<float>().data();
@@ -511,6 +525,11 @@ class AttentionGradOp : public OpKernel {
     AttentionShape shape;
     OP_REQUIRES_OK(context, attentionShape(context->input(1), context->input(2), context->input(3), heads_, scale_,
                                            &shape));
+    const int64_t values = shape.batch * shape.tokens * shape.heads * shape.size;
+    OP_REQUIRES(context,
+                context->input(0).NumElements() == values && context->input(4).NumElements() == values &&
+                    context->input(5).NumElements() == shape.batch * shape.heads * shape.tokens,
+                absl::InvalidArgumentError("gradient, result and sums must be those of attention on qkv"));
     Tensor *dqkvTensor = nullptr, *dbiasTensor = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, context->input(1).shape(), &dqkvTensor));
     OP_REQUIRES_OK(context, context->allocate_output(1, context->input(2).shape(), &dbiasTensor));
@@ -529,7 +548,8 @@ class AttentionGradOp : public OpKernel {
       return;
     }
     // the bias is shared by all sequences: parts of the batch sum for themselves, then the parts are added in order
-    const int64_t square = shape.tokens * shape.tokens, each = (shape.batch + kParts - 1) / kParts;
+    const int64_t square = shape.tokens * shape.tokens;
+    const int64_t each = std::max<int64_t>(1, (shape.batch + kParts - 1) / kParts);
     const int64_t parts = (shape.batch + each - 1) / each;
     std::vector<float> sums(parts * shape.heads * square);
     inBlocks(context, parts * shape.heads, 1, [&](int64_t unit, int64_t) {

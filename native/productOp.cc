@@ -2,6 +2,7 @@
 // kernels say that the processor has it.
 #include "product.h"
 
+#include <cstring>
 #include <vector>
 
 #include "opSupport.h"
@@ -17,10 +18,17 @@ void pack(OpKernelContext* context, const ProductShape& s, const Tensor& b, uint
   });
 }
 
+/** Whether the processor has tiles, and they are wanted. */
+absl::Status tilesThere() {
+  if (std::strcmp(halfKernels().name, "amx") == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError("this op needs AMX, which is not there or not wanted");
+}
+
 /** Packs a factor that many products have, once. */
 class PackOp : public OpKernel {
  public:
   explicit PackOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, tilesThere());
     OP_REQUIRES_OK(context, context->GetAttr("transpose", &turned_));
   }
   void Compute(OpKernelContext* context) override {
@@ -50,6 +58,7 @@ REGISTER_KERNEL_BUILDER(Name("VitlabPack").Device(tensorflow::DEVICE_CPU), PackO
 class ProductOp : public OpKernel {
  public:
   explicit ProductOp(OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, tilesThere());
     OP_REQUIRES_OK(context, context->GetAttr("transpose_a", &shape_.turnedA));
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &shape_.turnedB));
     OP_REQUIRES_OK(context, context->GetAttr("columns", &shape_.columns));
@@ -67,8 +76,8 @@ class ProductOp : public OpKernel {
     const bool fits = isPacked ? b.dtype() == tensorflow::DT_BFLOAT16 && b.TotalBytes() == amx::packedBytes(s)
                                : b.dim_size(s.turnedB ? 1 : 0) == s.depth;
     OP_REQUIRES(context, s.depth > 0 && fits, absl::InvalidArgumentError("factors do not fit each other"));
-    const Addends addends{biases_ ? optional(context, 2, s.columns) : nullptr,
-                          optional(context, 2 + biases_, s.rows * s.columns)};
+    const Addends addends{biases_ ? optional(context, 2, s.columns, "bias") : nullptr,
+                          optional(context, 2 + biases_, s.rows * s.columns, "residual")};
     std::vector<int> residual;
     if (addends.residual) residual.push_back(2 + biases_);
     if (!context->status().ok()) return;

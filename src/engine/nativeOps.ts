@@ -1,4 +1,4 @@
-// vitlab's own TensorFlow ops (native/), compiled by the set-up: layer norm, GELU, attention, windows and optimiser
+// vitlab's own TensorFlow ops (native/), compiled by the set-up: layer norm, GELU, attention, dropout, windows and optimiser
 // updates in one pass over memory each. They run on processors only.
 import fs from 'node:fs';
 import path from 'node:path';

@@ -14,7 +14,7 @@ describe('vitlab bench', () => {
       const out = path.join(folder.dir, 'rows.json');
       const earlier = path.join(folder.dir, 'earlier.json');
       const name = 'infer ViT 192×4, 101 tokens, batch 32, fp32';
-      const better = { name, ratio: 1.5, compiledRatio: null, fractionOfPeak: 100, ofWhole: null };
+      const better = { name, ratio: null, compiledRatio: null, fractionOfPeak: 100, ofWhole: null };
       writeFileSync(earlier, JSON.stringify({ rows: [better] }));
       const flags = ['--only', 'infer ViT 192*fp32', '--rounds', '1', '--out', out, '--baseline', earlier];
       const { code, stdout, stderr } = await cli(['bench', ...flags]);
@@ -47,6 +47,9 @@ describe('vitlab bench', () => {
       worse: ['a: ratio 1.7, was 2', 'a: ofWhole 1, was 0.8'],
     });
     assert.deepEqual(compareWith(baseline, [slower, { ...slower, name: 'b' }], 0.21), { compared: 3, worse: [] });
+    // with a peer and without, the peak is not of the same products
+    const alone = new Map([['a', { ...then, ratio: null, fractionOfPeak: 0.9 }]]);
+    assert.deepEqual(compareWith(alone, [slower], 0.3), { compared: 2, worse: [] });
   });
 
   it('refuses what it cannot measure', async () => {

@@ -376,6 +376,49 @@ describe('what cannot be captured', () => {
     assert.match(refused(() => ({ y: tf.variable(tf.zeros([2])) })).message, /makes the variable .*\[2\]/);
   });
 
+  it('records a step that failed before, and keeps nothing of the failure', () => {
+    const w = tf.variable(tf.tensor1d([2]));
+    let fails = true;
+    const program = new Program().define('step', ({ x }) => {
+      const y = tf.mul(tf.add(w, tf.tensor1d([40])), x!);
+      w.assign(tf.add(w, 1));
+      if (fails) throw new RangeError('not yet');
+      return { y };
+    });
+    assert.throws(() => program.run('step', { x: tf.tensor1d([1]) }), /not yet/);
+    assert.deepEqual([program.operations(), program.size().variables], [[], 0]);
+    fails = false;
+    assert.deepEqual(values(program.run('step', { x: tf.tensor1d([1]) })['y']!), [42]);
+    assert.deepEqual(values(w), [3]);
+    fails = true;
+    const before = program.operations();
+    assert.throws(() => program.run('step', { x: tf.tensor1d([1, 2]) }), /not yet/);
+    assert.deepEqual(program.operations(), before);
+    assert.deepEqual(values(program.run('step', { x: tf.tensor1d([1]) })['y']!), [43]);
+    program.dispose();
+    w.dispose();
+  });
+
+  it('keeps the sign of zeros, and no number, among equal constants', () => {
+    const program = new Program().define('step', ({ x }) => ({
+      y: tf.div(x!, tf.tensor1d([0, -0])),
+      z: tf.mul(x!, tf.tensor1d([Number.NaN, 1])),
+    }));
+    const { y, z } = program.run('step', { x: tf.tensor1d([1, 1]) });
+    assert.deepEqual(values(y!), [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+    assert.deepEqual(values(z!), [Number.NaN, 1]);
+    program.dispose();
+  });
+
+  it('leaves products of whole numbers as they are', () => {
+    const [a, b] = [tf.fill([2, 3], 2, 'int32'), tf.fill([3, 3072], 3, 'int32')] as [tf.Tensor2D, tf.Tensor2D];
+    const program = new Program().define('step', ({ a, b }) => ({ y: tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D) }));
+    const { y } = program.run('step', { a, b });
+    assert.equal(y!.dtype, 'int32');
+    assert.ok(y!.dataSync().every((value) => value === 18));
+    program.dispose();
+  });
+
   it('refuses unknown steps, names given twice, and modes that do not go together', () => {
     const program = new Program().define('train', () => ({}));
     assert.throws(

@@ -250,13 +250,18 @@ describe('own TensorFlow ops', () => {
   });
 
   it('keep what products read in bfloat16 between them, and nothing else', () => {
+    const layer = new Dropout(0.25).train();
+    const dropout = (x: Tensor): Tensor => layer.forward(x, contextOf([1, 2]));
     const [x, weight, bias] = [random([3, 5, 16], 19), random([8, 16], 20), random([8], 21)];
     const [ones, zeros] = [tf.ones([16]), tf.zeros([16])];
     const results = (precision: 'fp32' | 'bf16') => {
       const program = new Program({ precision }).define('layers', ({ x, weight, bias, ones, zeros }) => {
         const direction = tf.ones([3, 5, 16]);
         const layers = (x: Tensor): Tensor =>
-          linear(gelu(linear(layerNorm(x, ones!, zeros!, 1e-6), weight!, bias!)), tf.transpose(weight!));
+          linear(
+            dropout(gelu(linear(layerNorm(x, ones!, zeros!, 1e-6, ones!), weight!, bias!))),
+            tf.transpose(weight!),
+          );
         const { value, gradients } = valueAndGradients(
           () => tf.sum(tf.mul(layers(x!), direction)),
           [x!, weight!, bias!],
@@ -275,6 +280,31 @@ describe('own TensorFlow ops', () => {
     }
   });
 
+  it('leave in float32 what no product rounds: residuals, and what is dropped from', () => {
+    const layer = new Dropout(0.25).train();
+    const results = (precision: 'fp32' | 'bf16') => {
+      const program = new Program({ precision }).define('step', ({ x, h, w }) => {
+        const sum = tf.add(x!, tf.matMul(h as tf.Tensor2D, w as tf.Tensor2D));
+        return { sum: gelu(sum), dropped: gelu(layer.forward(x!, contextOf([1, 2]))) };
+      });
+      const made = program.run('step', { x: random([32, 48], 1), h: tf.zeros([32, 16]), w: random([16, 48], 2) });
+      program.dispose();
+      return made;
+    };
+    const [half, full] = [results('bf16'), results('fp32')];
+    for (const [key, tensor] of Object.entries(full)) assert.deepEqual(half[key]!.dataSync(), tensor.dataSync(), key);
+  });
+
+  it('take nothing for an answer to nothing', () => {
+    const settings = { numHeads: 2, scale: 1, bias: tf.zeros([2, 4, 4]) };
+    const { gradients } = valueAndGradients(() => tf.sum(attention(tf.zeros([0, 4, 12]), settings)), [settings.bias]);
+    assert.deepEqual(
+      [...gradients[0]!.dataSync()],
+      Array.from({ length: 32 }, () => 0),
+    );
+    assert.throws(() => attention(tf.zeros([2, 0, 12]), { numHeads: 2, scale: 1, mask: tf.zeros([1, 4, 4]) }), /mask/);
+  });
+
   it('refuse shapes that do not fit', () => {
     const none = tf.zeros([0]);
     const attributes = { heads: { int: 2 }, scale: { float: 1 } };
@@ -287,7 +317,30 @@ describe('own TensorFlow ops', () => {
     assert.throws(() => depthwise(tf.zeros([2, 3, 3]), tf.zeros([3, 1, 3, 3])), /maps/);
     assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([3, 1, 3, 3])), /weight/);
     assert.throws(() => depthwise(tf.zeros([2, 3, 3, 4]), tf.zeros([4, 1, 9, 9])), /side/);
-    assert.throws(() => executeOwn('VitlabBiasAdd', [tf.zeros([2, 3]), tf.zeros([2])], 1, floats), /as wide as x/);
+    const biasAdd = () => executeOwn('VitlabBiasAdd', [tf.zeros([2, 3]), tf.zeros([2])], 1, floats);
+    assert.throws(biasAdd, /bias must have 3 numbers, got 2/);
+    const [x, w, mean] = [tf.zeros([4, 8]), tf.zeros([8]), tf.zeros([4])];
+    const skips = { skips: { int: 0 } };
+    const forward = (skip: Tensor) =>
+      executeOwn('VitlabLayerNorm', [x, w, w, skip], 3, { epsilon: { float: 1e-5 }, skips: { int: 1 } });
+    assert.throws(() => forward(tf.zeros([4])), /skip must have 8 numbers, got 4/);
+    const gradInput = (dy: Tensor, mean: Tensor) =>
+      executeOwn('VitlabLayerNormGradInput', [dy, x, w, mean, mean], 1, skips);
+    assert.throws(() => gradInput(tf.zeros([1, 8]), mean), /differ in shape/);
+    assert.throws(() => gradInput(x, tf.zeros([1])), /each row/);
+    const gradWeights = (dy: Tensor) => executeOwn('VitlabLayerNormGradWeights', [dy, x, mean, mean], 3, skips);
+    assert.throws(() => gradWeights(tf.zeros([1, 8])), /differ in shape/);
+    const qkv = tf.zeros([1, 4, 12]);
+    const gradient = (dout: Tensor) =>
+      executeOwn(
+        'VitlabAttentionGrad',
+        [dout, qkv, none, none, tf.zeros([1, 4, 4]), tf.zeros([1, 2, 4])],
+        2,
+        attributes,
+      );
+    assert.throws(() => gradient(tf.zeros([1, 1, 4])), /gradient, result and sums/);
+    const dropout = { p: { float: 0.5 }, scale: { float: 2 } };
+    assert.throws(() => executeOwn('VitlabDropout', [x, tf.zeros([3], 'int32')], 1, dropout), /two words/);
     assert.throws(() => shiftedWindows(tf.zeros([1, 5, 5, 2]), [2, 2], [0, 0]), /windows must tile/);
   });
 });

@@ -30,7 +30,10 @@ const PRODUCTS: Readonly<Record<string, readonly number[]>> = {
 interface Flexible {
   reads: Readonly<Record<number, string>>;
   writes?: string;
-  /** Whether the result is about as exact as what is read, so that bfloat16 is enough for whoever reads either. */
+  /**
+   * Whether the result is about as exact as what is read. If that is in bfloat16, and there is no residual, then bfloat16
+   * is enough for whoever reads either.
+   */
   asRead?: boolean;
   /** Inputs that it rounds to bfloat16 itself. */
   rounds?: readonly number[];
@@ -119,8 +122,11 @@ class Autocast {
       return this.half(source);
     });
     const use = this.use(first(node));
-    if (flexible.writes && (use === 'half' || (use === 'any' && flexible.asRead))) {
-      attributes[flexible.writes] = HALF;
+    const { asRead, rounds, reads, writes } = flexible;
+    const readsHalf = rounds !== undefined || Object.values(reads).every((type) => attributes[type] === HALF);
+    const exactAsRead = asRead && readsHalf && !attributes['residuals']?.value;
+    if (writes && (use === 'half' || (use === 'any' && exactAsRead))) {
+      attributes[writes] = HALF;
       this.know(first(node), first(node));
       this.halfOnly.add(first(node));
     }

@@ -94,9 +94,10 @@ const FILL_FIELDS: Partial<Record<number, number>> = { [DataType.float]: 5, [Dat
 
 /** A constant from host values: a single value and a shape where all entries are equal. */
 export function constantTensor(shape: readonly number[], dtype: number, values: HostValues): ConstantTensor {
-  const first = values[0];
-  const fills = FILL_FIELDS[dtype] !== undefined && values.length > 1 && !Object.is(first, -0);
-  if (fills && values.every((value) => value === first)) return { dtype, shape, content: { fill: first! } };
+  const first = values[0] ?? 0;
+  // NaNs and the sign of a zero are kept as they are
+  const fills = FILL_FIELDS[dtype] !== undefined && values.length > 1 && !Number.isNaN(first) && !Object.is(first, -0);
+  if (fills && values.every((value) => Object.is(value, first))) return { dtype, shape, content: { fill: first } };
   return { dtype, shape, content: new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice() };
 }
 

@@ -1,7 +1,7 @@
 // Matrix products in the forms that TensorFlow's float32 kernels for processors are fast at. A rewrite of the recorded
 // graph.
 import { hasNativeOps, nativeInstructions } from '../nativeOps.js';
-import type { GraphNode } from './graph.js';
+import { DataType, type GraphNode } from './graph.js';
 
 /**
  * Columns of a result at which oneDNN's float32 kernel for AVX-512 (TensorFlow 2.21) falls to half its speed, unless the
@@ -14,9 +14,12 @@ export function fastProducts(nodes: readonly GraphNode[]): GraphNode[] {
   const turns = hasNativeOps() && nativeInstructions()!.float === 'avx512';
   return nodes.flatMap((node) => {
     const plain = asMatMul(node);
-    return turns && plain.op === 'MatMul' && plain.shape?.[1] === SLOW_COLUMNS ? turned(plain) : [plain];
+    return turns && isSlow(plain) ? turned(plain) : [plain];
   });
 }
+
+const isSlow = ({ op, attributes, shape }: GraphNode): boolean =>
+  op === 'MatMul' && attributes['T']?.value === DataType.float && shape?.[1] === SLOW_COLUMNS;
 
 /**
  * tfjs-node has a batched product for all; TensorFlow fuses the plain one with the bias behind it. (In bfloat16 the fused

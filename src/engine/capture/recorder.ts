@@ -57,13 +57,14 @@ export class Recorder implements GrowingGraph {
 
   /**
    * Runs `step(inputs)` once and appends what it did. Variables are as before afterwards, and every tensor that the step
-   * made is freed.
+   * made is freed. After an error the graph is as before, too.
    * @throws CaptureError for what cannot be replayed
    */
   record(name: string, step: (inputs: Tensors) => Tensors, inputs: Tensors): Recording {
     this.backend.getInputTensorIds(Object.values(inputs)); // values that wait in JavaScript are made tensors now
     separate(registeredVariables());
     const before = new Map(registeredVariables().map((variable) => [variable, variable.clone()]));
+    const known = { nodes: this.nodes.length, variables: this.variables.size, constants: this.constants.size };
     const session = new RecordingSession(this, name, inputs, [...before.keys()]);
     const outputs = new Map<string, string>();
     const changed = new Set<SessionVariable>();
@@ -79,6 +80,11 @@ export class Recorder implements GrowingGraph {
           if (outputs.size === 0) outputs.set('done', this.marker(`${name}/out/done`, assignments));
         }),
       );
+    } catch (error) {
+      this.nodes.length = known.nodes;
+      keepFirst(this.variables, known.variables);
+      keepFirst(this.constants, known.constants);
+      throw error;
     } finally {
       for (const [variable, value] of before) {
         if (value.dataId !== variable.dataId) variable.assign(value);
@@ -177,6 +183,11 @@ export class Recorder implements GrowingGraph {
     const T = typeAttribute(this.backend.getDTypeInteger(dtype));
     return this.add('Identity', [source, ...after.map(control)], { T }, name);
   }
+}
+
+/** Deletes all entries but those that were there first. */
+function keepFirst<K>(map: Map<K, unknown>, count: number): void {
+  for (const key of [...map.keys()].slice(count)) map.delete(key);
 }
 
 const constantAttributes = (value: ConstantTensor): Record<string, AttributeValue> => ({

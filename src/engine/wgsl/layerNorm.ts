@@ -77,7 +77,8 @@ fn main(group: u32, thread: u32) {
 registerKernel<{ epsilon: number; skips: number }>('VitlabLayerNorm', (reads, { epsilon, skips }) => {
   const [x, ...vectors] = reads;
   const { rows, width } = rowsOf(x!);
-  for (const vector of vectors) checkShape('A weight of a layer norm', vector, [width]);
+  const names = ['weight', 'bias', 'skip'];
+  for (const [i, vector] of vectors.entries()) checkShape(`The ${names[i]} of a layer norm`, vector, [width]);
   const writes = [unwritten(x!.shape), unwritten([rows]), unwritten([rows])];
   const uniforms = { rows, epsilon };
   run(forward(width, skips), { writes, reads, uniforms, groups: rowGroups(rows, width) });

@@ -40,9 +40,8 @@ type Saved = OpInputs<'x' | 'weight'> & { outputs: readonly Tensor[] };
 
 /** Gradients of the own op, with or without what is skipped by. */
 function ownGradients(dy: Tensor, { x, weight, outputs: [, mean, scale] }: Saved, skip?: Tensor) {
-  const skips = { bool: skip !== undefined };
   const weights = (output: number): Tensor =>
-    executeOwnOutput(output, 'VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 3, { skips });
+    executeOwnOutput(output, 'VitlabLayerNormGradWeights', [dy, x, mean!, scale!], 3, counted(skip));
   return {
     x: () =>
       executeOwn('VitlabLayerNormGradInput', [dy, x, weight, mean!, scale!, ...given(skip)], 1, counted(skip))[0]!,
