@@ -7,7 +7,7 @@ export { type AttentionSettings, attention, attentionWeights, mergeHeads, splitH
 export { type ConvGeometry, conv2d } from './functional/conv2d.js';
 export { gelu } from './functional/gelu.js';
 export { layerNorm } from './functional/layerNorm.js';
-export { addBias, linear, onRows } from './functional/linear.js';
+export { addBias, linear, matrixProduct, onRows } from './functional/linear.js';
 export { defineOp, type OpDefinition, type OpInputs } from './functional/op.js';
 export type { Initializer } from './init.js';
 export * as init from './init.js';

@@ -11,6 +11,7 @@ import {
   init,
   Linear,
   Module,
+  matrixProduct,
   onRows,
   recordOf,
   tensorDataOf,
@@ -31,8 +32,8 @@ const options = z.strictObject({
 type Factors = Record<'weight' | 'a' | 'b', Tensor>;
 
 /** W + scaling · B A. */
-const withUpdate = ({ weight, a, b }: Factors, scaling: number): tf.Tensor2D =>
-  tf.add(weight, tf.matMul(tf.mul(b, scaling) as tf.Tensor2D, a as tf.Tensor2D));
+const withUpdate = ({ weight, a, b }: Factors, scaling: number): Tensor =>
+  tf.add(weight, matrixProduct(tf.mul(b, scaling), a));
 
 /**
  * x (W + scaling · B A)ᵀ of x `[N, in]`. The small factors are multiplied first, so that the rows meet one matrix and not
@@ -40,16 +41,15 @@ const withUpdate = ({ weight, a, b }: Factors, scaling: number): tf.Tensor2D =>
  */
 const product = defineOp<'x' | 'weight' | 'a' | 'b', { scaling: number }>({
   name: 'LoraProduct',
-  forward: ({ x, ...factors }, { scaling }) => tf.matMul(x as tf.Tensor2D, withUpdate(factors, scaling), false, true),
+  forward: ({ x, ...factors }, { scaling }) => matrixProduct(x, withUpdate(factors, scaling), false, true),
   saves: ['x', 'weight', 'a', 'b'],
   gradient: (dy, { x, ...factors }, { scaling }) => {
-    const [grad, rows] = [dy as tf.Tensor2D, x as tf.Tensor2D];
-    const scaled = (factor: Tensor) => tf.mul(factor, scaling) as tf.Tensor2D;
+    const scaled = (factor: Tensor): Tensor => tf.mul(factor, scaling);
     return {
-      x: () => tf.matMul(grad, withUpdate(factors, scaling)),
-      weight: () => tf.matMul(grad, rows, true),
-      a: () => tf.matMul(tf.matMul(grad, scaled(factors.b)), rows, true),
-      b: () => tf.matMul(grad, tf.matMul(rows, scaled(factors.a), false, true), true),
+      x: () => matrixProduct(dy, withUpdate(factors, scaling)),
+      weight: () => matrixProduct(dy, x, true),
+      a: () => matrixProduct(matrixProduct(dy, scaled(factors.b)), x, true),
+      b: () => matrixProduct(dy, matrixProduct(x, scaled(factors.a), false, true), true),
     };
   },
 });

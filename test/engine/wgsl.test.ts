@@ -12,7 +12,7 @@ import {
   valueAndGradients,
   withPortableOps,
 } from '../../src/engine/index.js';
-import { addBias, attention, gelu, init, layerNorm, linear, Parameter } from '../../src/nn/index.js';
+import { addBias, attention, gelu, init, layerNorm, linear, matrixProduct, Parameter } from '../../src/nn/index.js';
 import { Rng } from '../../src/random/index.js';
 import { createOptimizer, type OptimizerConfig, trainStep } from '../../src/train/index.js';
 import { quadrants, toyViT } from '../support/toy.js';
@@ -71,7 +71,14 @@ before(() => startEngine('webgpu'));
 
 describe('own kernels in WGSL', () => {
   it('are there on the engine, and can be left out', () => {
-    const layers = ['VitlabGelu', 'VitlabLayerNorm', 'VitlabAttention', 'VitlabLinear', 'VitlabColumnSum'];
+    const layers = [
+      'VitlabGelu',
+      'VitlabLayerNorm',
+      'VitlabAttention',
+      'VitlabLinear',
+      'VitlabMatMul',
+      'VitlabColumnSum',
+    ];
     for (const op of [...layers, 'VitlabAdam', 'VitlabMomentum']) {
       assert.ok(hasOwnOp(op), op);
       assert.ok(!withPortableOps(() => hasOwnOp(op)));
@@ -153,6 +160,33 @@ describe('own kernels in WGSL', () => {
       await agree(inputs, (x, w, b) => linear(x!, w!, b!));
     }
     await agree([normal([3, 2, 2, 130], 16), normal([130], 17)], (x, b) => addBias(x!, b!));
+  });
+
+  it('give products of matrices and their transposes, of all sizes, also where workgroups share the depth', async () => {
+    for (const [rows, depth, columns] of [
+      [64, 16, 64],
+      [100, 37, 72],
+      [129, 5, 33],
+      [70, 1000, 65],
+      [300, 64, 8],
+      [40, 0, 40],
+    ] as const) {
+      for (const [transposeA, transposeB] of [
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ] as const) {
+        const a = normal(transposeA ? [depth, rows] : [rows, depth], 1);
+        const b = normal(transposeB ? [columns, depth] : [depth, columns], 2);
+        const compute = () => valuesOf([matrixProduct(tensorOf(a), tensorOf(b), transposeA, transposeB)]);
+        assertClose(await on('webgpu', compute), await on('cpu', compute), 2e-5);
+      }
+    }
+    assert.throws(
+      () => matrixProduct(tf.zeros([40, 3]), tf.zeros([4, 40])),
+      /second factor of a product must be \[3,40\], got \[4,40\]/,
+    );
   });
 
   it('update parameters as ordinary ops do', async () => {

@@ -4,7 +4,7 @@ import { type Tensor, tf } from '../tf.js';
 import './attention.js';
 import './gelu.js';
 import './layerNorm.js';
-import './linear.js';
+import './product.js';
 import { hasUpdate, updateVariables } from './updates.js';
 
 const plain = (attributes: OwnAttributes): tf.NamedAttrMap =>

@@ -2,6 +2,15 @@
 import { executeOwn, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
 import { defineOp } from './op.js';
 
+/**
+ * a b of matrices, or of their transposes. For the forward and the gradients of ops: an engine's own product has no
+ * gradient itself.
+ */
+export const matrixProduct = (a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor =>
+  hasOwnOp('VitlabMatMul')
+    ? executeOwn('VitlabMatMul', [a, b], 1, { transposeA: { bool: transposeA }, transposeB: { bool: transposeB } })[0]!
+    : tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, transposeA, transposeB);
+
 const columnSum = (dy: Tensor): Tensor => executeOwn('VitlabColumnSum', [dy])[0]!;
 
 const ownAddBias = defineOp<'x' | 'bias'>({
@@ -22,8 +31,8 @@ const ownLinear = defineOp<'x' | 'weight' | 'bias'>({
   forward: (inputs) => executeOwn('VitlabLinear', [inputs.x, inputs.weight, inputs.bias])[0]!,
   saves: ['x', 'weight'],
   gradient: (dy, { x, weight }) => ({
-    x: () => tf.matMul(dy, weight),
-    weight: () => tf.matMul(dy, x, true),
+    x: () => matrixProduct(dy, weight),
+    weight: () => matrixProduct(dy, x, true),
     bias: () => columnSum(dy),
   }),
 });
