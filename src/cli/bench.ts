@@ -35,7 +35,10 @@ export function benchCommand(): Command {
     .description('measure this build against PyTorch on this machine, interleaved')
     .addOption(new Option('--suite <name>', 'what to measure').choices([...Object.keys(SUITES), 'all']).default('all'))
     .option('--only <glob...>', 'rows whose names match one of these, such as "*Swin-T*fp32"')
-    .option('--torch <python>', 'a Python with torch, torchvision and timm (npm run bench:peers makes one)')
+    .option(
+      '--torch <python>',
+      'a Python with torch, torchvision and timm (npm run bench:peers makes one); without it only this build is measured',
+    )
     .option('--no-compile', 'leave torch.compile out')
     .option('--quick', 'fewer rows and rounds')
     .option('--rounds <n>', 'rounds of each side in a row', parseRounds)

@@ -1,6 +1,6 @@
 // `vitlab doctor`: what computes here, in which versions, which data sets there are, and what is missing.
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
@@ -8,6 +8,7 @@ import { version } from '../../package.json';
 import { dataRoot, datasetSources, presentFiles } from '../data/index.js';
 import { type Engine, startEngine, tf } from '../engine/index.js';
 import { UsageError } from '../errors.js';
+import { findChromium } from '../recipes/index.js';
 import { plural } from '../words.js';
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -61,9 +62,10 @@ export async function diagnose(): Promise<Diagnosis> {
     const remedy = `install TensorFlow with CUDA: node ${path.join(ROOT, 'setup.mjs')} --gpu`;
     lack('There is an NVIDIA driver, but TensorFlow computes on the CPU', remedy, false);
   }
-  if (!['chromium', 'chromium-browser', 'google-chrome'].some(inPath)) {
-    const remedy = 'install it (Debian, Ubuntu: apt-get install chromium fonts-dejavu-core)';
-    lack('There is no Chromium, which the browser tests use', remedy, false);
+  if (findChromium() === undefined) {
+    const remedy =
+      'install it (Debian, Ubuntu: apt-get install chromium fonts-dejavu-core), or set CHROMIUM to its path';
+    lack('There is no Chromium, which `vitlab plot`, `vitlab gallery` and the browser tests use', remedy, false);
   }
   return {
     engine: engine && {
@@ -135,17 +137,6 @@ function nvidiaDriver(): string | null {
   const file = '/proc/driver/nvidia/version';
   if (existsSync(file)) return / (\d+\.[\d.]+) /.exec(readFileSync(file, 'utf8'))?.[1] ?? 'unknown';
   return existsSync('/dev') && readdirSync('/dev').some((name) => /^nvidia\d+$/.test(name)) ? 'unknown' : null;
-}
-
-function inPath(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(path.delimiter).some((folder) => {
-    try {
-      accessSync(path.join(folder, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 function dataSets(): Diagnosis['data'] {

@@ -1,4 +1,4 @@
-// Which device computes; capture and replay; tensors of random numbers; memory.
+// Which device computes; capture and replay; tensors of random numbers.
 export { executeOp, handOver, isTensorflow, type OpAttribute } from './backend.js';
 export { runDry } from './capture/dryRun.js';
 export { Program, type ProgramOptions, type Step, type StepInputs } from './capture/program.js';

@@ -1,4 +1,4 @@
-// Figures (plotly JSON) and tables. Nothing is drawn here: notebooks, the report and the browser do that.
+// Figures (plotly JSON), tables, and the few pictures that are made without a browser.
 export {
   type Bars,
   type BarsOptions,

@@ -111,13 +111,19 @@ function playwright(): Playwright {
   }
 }
 
-function chromiumPath(): string {
+const chromiumPlaces = (): readonly string[] => {
   const named = process.env['CHROMIUM'];
-  const candidates: readonly string[] = named ? [named] : CHROMIUMS;
-  const found = candidates.find((file) => fs.existsSync(file));
+  return named ? [named] : CHROMIUMS;
+};
+
+/** Where Chromium is, or undefined: the environment's CHROMIUM, or one of the usual places. */
+export const findChromium = (): string | undefined => chromiumPlaces().find((file) => fs.existsSync(file));
+
+function chromiumPath(): string {
+  const found = findChromium();
   if (found) return found;
   throw new VitlabError(
-    `Images are drawn by Chromium, but there is none at ${candidates.join(', ')}. ` +
+    `Images are drawn by Chromium, but there is none at ${chromiumPlaces().join(', ')}. ` +
       'Install it (Debian, Ubuntu: apt-get install chromium), or set CHROMIUM to its path.',
   );
 }

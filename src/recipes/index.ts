@@ -6,7 +6,7 @@ export { cleanNotebook } from './cleanNotebook.js';
 export { type Comparison, compareRuns, type NamedFigure, type RunGroup, readableTable } from './compare.js';
 export { renderComparison } from './compareReport.js';
 export { type Check, type Contract, PROFILES, type Profile } from './contract.js';
-export { type ExportOptions, exportFigures, type ImageSize } from './exportFigures.js';
+export { type ExportOptions, exportFigures, findChromium, type ImageSize } from './exportFigures.js';
 export { makeGallery } from './gallery.js';
 export { GALLERY } from './galleryPage.js';
 export { junitXml } from './junit.js';
