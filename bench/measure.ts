@@ -7,9 +7,9 @@ import { VitlabError } from '../src/errors.js';
 import { MATMULS, type Row } from './rows.js';
 
 /** What one side measured. */
-export interface SideFigures {
-  /** Median milliseconds. */
-  ms: number;
+interface SideFigures {
+  /** Median milliseconds of each round. */
+  rounds: readonly number[];
   /** The first run, with whatever it prepares. */
   firstMs: number;
   /** Largest resident memory of its process. */
@@ -22,7 +22,10 @@ export interface Measurement {
   ours: number;
   /** PyTorch, eager. */
   peer: number | null;
-  /** How many times as fast as the peer; above 1 is faster. */
+  /**
+   * How many times as fast as the peer; above 1 is faster. This and the other ratios are medians of those of the rounds: a
+   * machine's speed swings, and the sides of a round are neighbours in time.
+   */
   ratio: number | null;
   /** The same against torch.compile. */
   compiled: number | null;
@@ -78,9 +81,10 @@ class Side {
   }
 }
 
-/** One side of a row, with the times that it measured so far. */
+/** One side of a row, with what it measured so far. */
 class Contestant {
-  readonly times: number[] = [];
+  /** Median milliseconds of each round. */
+  readonly rounds: number[] = [];
   ready!: Ready;
 
   private constructor(private readonly side: Side) {}
@@ -95,12 +99,12 @@ class Contestant {
 
   async round(): Promise<void> {
     const rounds = Math.min(MAX_RUNS, Math.ceil(ROUND_MS / this.ready.secondMs));
-    this.times.push(...(await this.side.ask<{ ms: number[] }>({ rounds })).ms);
+    this.rounds.push(median((await this.side.ask<{ ms: number[] }>({ rounds })).ms));
   }
 
   async figures(): Promise<SideFigures> {
     const { peakBytes } = await this.side.ask<{ peakBytes: number }>({ end: true });
-    return { ms: median(this.times), firstMs: this.ready.firstMs, peakMB: peakBytes / 2 ** 20 };
+    return { rounds: this.rounds, firstMs: this.ready.firstMs, peakMB: peakBytes / 2 ** 20 };
   }
 
   stop(): void {
@@ -157,14 +161,14 @@ export async function measure(row: Row, options: MeasureOptions): Promise<Measur
     const figures: SideFigures[] = [];
     for (const side of sides) figures.push(await side.figures());
     const { flops = 0, eagerMs, graphBytes } = sides[0]!.ready;
-    const speed = flops / figures[0]!.ms / 1e6;
-    const peak =
-      product && yardsticks[0]!.ready.flops! / Math.min(...yardsticks.map(({ times }) => median(times))) / 1e6;
+    const times = figures[0]!.rounds;
+    const products = Array.from({ length: rounds }, (_, i) => Math.min(...yardsticks.map((one) => one.rounds[i]!)));
     return {
       ...inRow(row.name, figures),
-      fractionOfPeak: peak && flops ? round(speed / peak, 3) : null,
-      gflops: flops ? round(speed, 1) : null,
-      ofWhole: reference ? round(figures[0]!.ms / median(reference.times), 3) : null,
+      fractionOfPeak:
+        product && flops ? round((share(products, times) * flops) / yardsticks[0]!.ready.flops!, 3) : null,
+      gflops: flops ? round(flops / median(times) / 1e6, 1) : null,
+      ofWhole: reference ? round(share(times, reference.rounds), 3) : null,
       ...(eagerMs === undefined ? {} : { eagerMs: round(eagerMs, 0) }),
       ...(graphBytes === undefined ? {} : { graphMB: round(graphBytes / 2 ** 20, 2) }),
       rounds,
@@ -176,15 +180,16 @@ export async function measure(row: Row, options: MeasureOptions): Promise<Measur
 
 /** What compares the sides of a row. */
 function inRow(name: string, [ours, peer, compiled]: readonly SideFigures[]) {
-  const { ms, firstMs, peakMB } = ours!;
+  const { rounds, firstMs, peakMB } = ours!;
   const rounded = (value: number | undefined, digits: number) => (value === undefined ? null : round(value, digits));
-  const ratio = (other: SideFigures | undefined) => rounded(other && other.ms / ms, 3);
+  const ms = (other: SideFigures | undefined) => rounded(other && median(other.rounds), 2);
+  const ratio = (other: SideFigures | undefined) => rounded(other && share(other.rounds, rounds), 3);
   return {
     name,
-    ours: round(ms, 2),
-    peer: rounded(peer?.ms, 2),
+    ours: round(median(rounds), 2),
+    peer: ms(peer),
     ratio: ratio(peer),
-    compiled: rounded(compiled?.ms, 2),
+    compiled: ms(compiled),
     compiledRatio: ratio(compiled),
     firstMs: round(firstMs, 0),
     peerFirstMs: rounded(peer?.firstMs, 0),
@@ -194,6 +199,10 @@ function inRow(name: string, [ours, peer, compiled]: readonly SideFigures[]) {
     compiledPeakMB: rounded(compiled?.peakMB, 0),
   };
 }
+
+/** The median of one side's times as shares of another's, round by round. */
+const share = (times: readonly number[], others: readonly number[]): number =>
+  median(times.map((ms, i) => ms / others[i]!));
 
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]!;
