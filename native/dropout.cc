@@ -2,10 +2,6 @@
 // "Parallel random numbers: as easy as 1, 2, 3", SC 2011), four of each counter.
 #include "dropout.h"
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "vectors.h"
 
 namespace vitlab {

@@ -158,9 +158,19 @@ void columnSum(Numbers x, int64_t dim, float* sum, int64_t begin, int64_t end) {
 void transposeBlocks(Numbers from, int64_t stride, int64_t rows, int64_t begin, int64_t end, float* to,
                      int64_t toStride) {
   for (int64_t i0 = 0; i0 < rows; i0 += 16)
-    for (int64_t j0 = begin; j0 < end; j0 += 16)
+    for (int64_t j0 = begin; j0 < end; j0 += 16) {
+#if defined(__AVX512F__)
+      if (i0 + 16 <= rows && j0 + 16 <= end) {
+        __m512i block[16];
+        for (int k = 0; k < 16; k++) block[k] = (__m512i)get(from, (i0 + k) * stride + j0, W);
+        transposeWords(block);
+        for (int k = 0; k < 16; k++) store(to + (j0 + k) * toStride + i0, (vf)block[k]);
+        continue;
+      }
+#endif
       for (int64_t j = j0; j < std::min(end, j0 + 16); j++)
         for (int64_t i = i0; i < std::min(rows, i0 + 16); i++) to[j * toStride + i] = at(from, i * stride + j);
+    }
 }
 
 void transpose(Numbers x, int64_t rows, int64_t columns, float* y, int64_t begin, int64_t end) {

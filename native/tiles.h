@@ -32,21 +32,6 @@ inline __m512i paired(__m512i x) {
   return _mm512_permutexvar_epi16(order, x);
 }
 
-/** The transpose of 16 rows of 16 words of 32 bits. */
-inline void transposeWords(__m512i (&rows)[W]) {
-  // four times the same shuffle: rows i and i + 8 as rows 2i and 2i + 1, word by word
-  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
-  __m512i shuffled[W];
-  for (int times = 0; times < 4; times++) {
-    for (int k = 0; k < W / 2; k++) {
-      shuffled[2 * k] = _mm512_permutex2var_epi32(rows[k], low, rows[k + W / 2]);
-      shuffled[2 * k + 1] = _mm512_permutex2var_epi32(rows[k], high, rows[k + W / 2]);
-    }
-    for (int k = 0; k < W; k++) rows[k] = shuffled[k];
-  }
-}
-
 /** The first `count` of 32 numbers. */
 inline __mmask32 firstOf(int64_t count) { return count < 2 * W ? (1u << std::max<int64_t>(0, count)) - 1 : ~0u; }
 

@@ -231,6 +231,30 @@ describe('own TensorFlow ops', () => {
     }
   });
 
+  it('keep the transpose of a weight that no step changes, until it is given another value', () => {
+    const weight = tf.variable(random([6, 3072], 17)) as tf.Variable<tf.Rank.R2>;
+    const input = random([4, 6], 16) as tf.Tensor2D;
+    const program = new Program().define('step', ({ x }) => ({ y: tf.matMul(x as tf.Tensor2D, weight) }));
+    const check = (): void => {
+      const { y } = program.run('step', { x: input });
+      assert.ok(tf.max(tf.abs(tf.sub(y!, tf.matMul(input, weight)))).dataSync()[0]! < 1e-5);
+    };
+    check();
+    weight.assign(random([6, 3072], 18) as tf.Tensor2D);
+    check();
+    // a step that changes it is recorded later: what was fixed is not any more
+    program.define('change', () => {
+      weight.assign(tf.mul(weight, 2));
+      return {};
+    });
+    program.run('change', {});
+    check();
+    program.run('change', {});
+    check();
+    program.dispose();
+    weight.dispose();
+  });
+
   it('turn products that the kernel is slow at, in replays', () => {
     const [a, b, c] = [random([4, 6], 16), random([6, 3072], 17), random([4, 3072], 18)] as tf.Tensor2D[];
     const results = (mode: 'replay' | 'eager') => {

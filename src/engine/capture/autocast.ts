@@ -4,16 +4,15 @@
 //
 // Memory is what limits the ops between the products. So a result that is in bfloat16 anyway is read as such by our own
 // ops, which compute in float32, and one that only products would read in bfloat16 is written as such.
+import { FixedForms } from './fixed.js';
 import {
   type AttributeValue,
-  control,
   DataType,
   first,
   type GraphNode,
   type Readers,
   readersOf,
   typeAttribute,
-  variableNode,
 } from './graph.js';
 import type { SessionVariable } from './recordingSession.js';
 
@@ -65,11 +64,8 @@ const HALF = typeAttribute(DataType.bfloat16);
  * variables, which no step changes, are cast and packed once for all runs.
  */
 export function autocast(nodes: readonly GraphNode[], fixed: readonly SessionVariable[] = []): GraphNode[] {
-  const { rewritten, alsoSet } = new Autocast(nodes, fixed);
-  return rewritten.map((node) => {
-    const also = alsoSet.get(node.name);
-    return also ? { ...node, inputs: [...node.inputs, ...also.map(control)] } : node;
-  });
+  const { rewritten, forms } = new Autocast(nodes, fixed);
+  return forms.among(rewritten);
 }
 
 class Autocast {
@@ -81,16 +77,10 @@ class Autocast {
   /** Tensors that are in bfloat16 alone. */
   private readonly halfOnly = new Set<string>();
   private readonly readers: Readers;
-
-  /** Fixed variables by the output that reads them. */
-  private readonly fixed: ReadonlyMap<string, SessionVariable>;
-  /** What else is set when a variable is set, by the node that sets it. */
-  readonly alsoSet = new Map<string, string[]>();
-  /** Fixed variables that are kept in another form, by its name: the output that reads it. */
-  private readonly forms = new Map<string, string>();
+  readonly forms: FixedForms;
 
   constructor(nodes: readonly GraphNode[], fixed: readonly SessionVariable[]) {
-    this.fixed = new Map(fixed.map((variable) => [variable.read, variable]));
+    this.forms = new FixedForms(fixed);
     this.readers = readersOf(nodes);
     for (const node of nodes) this.rewrite(node);
   }
@@ -111,7 +101,7 @@ class Autocast {
     const attributes = { ...node.attributes };
     const inputs = node.inputs.map((source, i) => {
       const type = flexible.reads[i];
-      const fixed = this.fixed.get(source);
+      const fixed = this.forms.of(source);
       if (fixed && i === flexible.packs) {
         Object.assign(attributes, { [type!]: HALF, columns: { kind: 'int', value: node.shape![1]! } });
         return this.packed(fixed, node.attributes['transpose_b']!);
@@ -162,56 +152,29 @@ class Autocast {
   private half(tensor: string): string {
     const known = this.halves.get(tensor);
     if (known) return known;
-    const fixed = this.fixed.get(tensor);
-    const made = fixed ? this.kept(fixed) : this.toHalf(tensor);
+    const fixed = this.forms.of(tensor);
+    const made = fixed
+      ? this.kept(fixed)
+      : this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
     this.halves.set(tensor, made);
     return made;
   }
 
-  private toHalf(tensor: string): string {
-    return this.cast(`bf16/${this.halves.size}`, tensor, DataType.float, DataType.bfloat16);
-  }
-
   /** A fixed variable in bfloat16. */
   private kept(variable: SessionVariable): string {
-    return this.form(variable, 'bf16', variable.variable.shape, (feed) => this.toHalf(feed));
+    const op = { op: 'Cast', attributes: castAttributes(DataType.float, DataType.bfloat16) };
+    return this.forms.read(variable, { name: 'bf16', dtype: DataType.bfloat16, shape: variable.variable.shape, op });
   }
 
   /** A fixed variable as the second factor of products, in the order in which they use it. */
   private packed(variable: SessionVariable, transpose: AttributeValue): string {
-    const form = transpose.value ? 'packedTransposed' : 'packed';
-    return this.form(variable, form, [-1], (feed) => {
-      const name = `${variable.handle}/${form}/values`;
-      this.rewritten.push({ name, op: 'VitlabPack', inputs: [feed], attributes: { transpose } });
-      return `${name}:0`;
-    });
-  }
-
-  /** A variable of the session that is set together with another one, of which it has another form. */
-  private form(
-    { handle, feed, set }: SessionVariable,
-    form: string,
-    shape: readonly number[],
-    make: (feed: string) => string,
-  ): string {
-    const name = `${handle}/${form}`;
-    const known = this.forms.get(name);
-    if (known) return known;
-    const add = (node: string, op: string, inputs: string[]): string => {
-      this.rewritten.push({ name: node, op, inputs, attributes: { dtype: HALF } });
-      return node;
-    };
-    this.rewritten.push(variableNode(name, DataType.bfloat16, shape));
-    const setting = add(`${name}/set`, 'AssignVariableOp', [name, make(feed)]);
-    this.alsoSet.set(set, [...(this.alsoSet.get(set) ?? []), setting]);
-    const read = `${add(`${name}/read`, 'ReadVariableOp', [name])}:0`;
-    this.forms.set(name, read);
-    return read;
+    const name = transpose.value ? 'packedTransposed' : 'packed';
+    const op = { op: 'VitlabPack', attributes: { transpose } };
+    return this.forms.read(variable, { name, dtype: DataType.bfloat16, shape: [-1], op });
   }
 
   private cast(name: string, input: string, from: number, to: number): string {
-    const attributes = { SrcT: typeAttribute(from), DstT: typeAttribute(to) };
-    this.rewritten.push({ name, op: 'Cast', inputs: [input], attributes });
+    this.rewritten.push({ name, op: 'Cast', inputs: [input], attributes: castAttributes(from, to) });
     return `${name}:0`;
   }
 
@@ -233,3 +196,5 @@ class Autocast {
     return MOVES.has(node.op) && input === 0 ? this.use(first(node)) : 'float';
   }
 }
+
+const castAttributes = (from: number, to: number) => ({ SrcT: typeAttribute(from), DstT: typeAttribute(to) });

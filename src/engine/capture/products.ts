@@ -1,7 +1,9 @@
 // Matrix products in the forms that TensorFlow's float32 kernels for processors are fast at. A rewrite of the recorded
 // graph.
 import { hasNativeOps, nativeInstructions } from '../nativeOps.js';
+import { FixedForms } from './fixed.js';
 import { DataType, type GraphNode } from './graph.js';
+import type { SessionVariable } from './recordingSession.js';
 
 /**
  * Columns of a result at which oneDNN's float32 kernel for AVX-512 (TensorFlow 2.21) falls to half its speed, unless the
@@ -9,13 +11,18 @@ import { DataType, type GraphNode } from './graph.js';
  */
 const SLOW_COLUMNS = 3072;
 
-/** `nodes` with faster products of the same values, but for the last bits. */
-export function fastProducts(nodes: readonly GraphNode[]): GraphNode[] {
+/**
+ * `nodes` with faster products of the same values, but for the last bits. Of `fixed` variables, which no step changes, a
+ * transpose is kept where one is needed.
+ */
+export function fastProducts(nodes: readonly GraphNode[], fixed: readonly SessionVariable[] = []): GraphNode[] {
   const turns = hasNativeOps() && nativeInstructions()!.float === 'avx512';
-  return nodes.flatMap((node) => {
+  const forms = new FixedForms(fixed);
+  const fast = nodes.flatMap((node) => {
     const plain = asMatMul(node);
-    return turns && isSlow(plain) ? turned(plain) : [plain];
+    return turns && isSlow(plain) ? turned(plain, forms) : [plain];
   });
+  return forms.among(fast);
 }
 
 const isSlow = ({ op, attributes, shape }: GraphNode): boolean =>
@@ -35,17 +42,21 @@ export function asMatMul(node: GraphNode): GraphNode {
  * a · b as a · (bᵀ)ᵀ, and aᵀ · b as the transpose of bᵀ · a: a transpose is one pass over a matrix, which is little beside
  * a product. With an op of our own, because TensorFlow's graph optimiser would fold its own.
  */
-function turned(node: GraphNode): GraphNode[] {
+function turned(node: GraphNode, forms: FixedForms): GraphNode[] {
   const { name, inputs, attributes } = node;
   if (attributes['transpose_b']?.value) return [node];
-  const [a, b] = inputs as [string, string];
+  const [a, b, ...after] = inputs as [string, string, ...string[]];
   const other = `${name}/turned`;
-  const transpose = (from: string, to: string): GraphNode => ({
-    ...{ name: to, op: 'VitlabTranspose', inputs: [from], attributes: {} },
-  });
+  const transpose = (from: string, to: string): GraphNode => ({ ...TRANSPOSE, name: to, inputs: [from] });
   if (attributes['transpose_a']?.value) {
-    return [{ ...node, name: other, inputs: [b, a] }, transpose(`${other}:0`, name)];
+    return [{ ...node, name: other, inputs: [b, a, ...after] }, transpose(`${other}:0`, name)];
   }
   const transposed = { ...attributes, transpose_b: { kind: 'bool', value: true } } as const;
-  return [transpose(b, other), { ...node, inputs: [a, `${other}:0`], attributes: transposed }];
+  const fixed = forms.of(b);
+  if (!fixed) return [transpose(b, other), { ...node, inputs: [a, `${other}:0`, ...after], attributes: transposed }];
+  const shape = [...fixed.variable.shape].reverse();
+  const kept = forms.read(fixed, { name: 'transposed', dtype: DataType.float, shape, op: TRANSPOSE });
+  return [{ ...node, inputs: [a, kept, ...after], attributes: transposed }];
 }
+
+const TRANSPOSE = { op: 'VitlabTranspose', attributes: {} };

@@ -149,9 +149,9 @@ export class Program {
 
   private graphBytes(): Uint8Array {
     const { nodes, variables } = this.recorder!;
-    if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes));
     const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
     const fixed = [...variables.values()].filter((variable) => !changed.has(variable));
+    if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes, fixed));
     return savedModelBytes(autocast(biasesInside(productsOnTiles(nodes)), fixed));
   }
 
