@@ -56,7 +56,10 @@ describe('vitlab doctor', () => {
   it('says what could be there and how to get it, without failing for what is not needed', () => {
     const { status, stdout } = doctor([], { VITLAB_ENGINE: 'cpu', CHROMIUM: '/nowhere/chromium' });
     assert.equal(status, 0);
-    assert.match(stdout, /^missing: There is no Chromium, .*; install it \(Debian, Ubuntu: .*\), or set CHROMIUM.*\.$/m);
+    assert.match(
+      stdout,
+      /^missing: There is no Chromium, .*; install it \(Debian, Ubuntu: .*\), or set CHROMIUM.*\.$/m,
+    );
     assert.doesNotMatch(stdout, /Nothing is missing/);
   });
 
