@@ -265,6 +265,14 @@ describe('own kernels in WGSL', () => {
     assert.throws(() => norm(tf.zeros([3], 'int32')), /float32 tensors, got int32/);
     const product = (bias: Tensor) => executeOwn('VitlabLinear', [tf.zeros([2, 3]), tf.zeros([4, 3]), bias]);
     assert.throws(() => product(tf.zeros([3])), /bias of a linear layer must be \[4\], got \[3\]/);
+    assert.throws(
+      () => executeOwn('VitlabLinear', [tf.zeros([2, 3, 1]), tf.zeros([4, 3]), tf.zeros([4])]),
+      /input of a linear layer must be \[2,3\], got \[2,3,1\]/,
+    );
+    assert.throws(
+      () => matrixProduct(tf.zeros([40, 40, 2]), tf.zeros([40, 40])),
+      /first factor of a product must be \[40,40\], got \[40,40,2\]/,
+    );
     const variable = tf.variable(tf.zeros([3]));
     const update = { op: 'VitlabMomentum', variables: [variable, variable], attributes: {} };
     assert.throws(() => updateInPlace({ ...update, inputs: [tf.zeros([4])] }), /gradient of \[3\], got \[4\]/);

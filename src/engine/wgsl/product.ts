@@ -110,6 +110,7 @@ fn write(part: u32, row: u32, column: u32, sums: vec4f) {
 function product(a: tf.TensorInfo, b: tf.TensorInfo, order: Order, bias?: tf.TensorInfo): tf.TensorInfo {
   const [rows, depth] = sides(a, order.transposeA);
   const [, columns] = sides(b, order.transposeB);
+  checkShape('The first factor of a product', a, order.transposeA ? [depth, rows] : [rows, depth]);
   checkShape('The second factor of a product', b, order.transposeB ? [columns, depth] : [depth, columns]);
   if (Math.min(rows, columns) < LEAST || depth === 0) return productOfTfjs(a, b, order, bias);
   const squares = Math.ceil(rows / SQUARE) * Math.ceil(columns / SQUARE);
@@ -145,8 +146,10 @@ registerKernel<Order>('VitlabMatMul', ([a, b], order) => [product(a!, b!, order)
 
 /** x `[rows, in]`, weight `[out, in]`, bias `[out]` → x Wᵀ + b. */
 registerKernel('VitlabLinear', ([x, weight, bias]) => {
+  const [rows = 0, width = 0] = x!.shape;
   const [out = 0] = weight!.shape;
-  checkShape('The weight of a linear layer', weight!, [out, x!.shape[1] ?? 0]);
+  checkShape('The input of a linear layer', x!, [rows, width]);
+  checkShape('The weight of a linear layer', weight!, [out, width]);
   checkShape('The bias of a linear layer', bias!, [out]);
   return [product(x!, weight!, { transposeA: false, transposeB: true }, bias!)];
 });
