@@ -84,7 +84,7 @@ export class Dropout extends Module {
 
   override forward(x: Tensor, context?: ForwardContext): Tensor {
     if (!this.active) return x;
-    return dropEntries(x, x.shape, this.p, 'dropout', context);
+    return dropout(x, x.shape, this.p, 'dropout', context);
   }
 }
 
@@ -97,13 +97,8 @@ export class DropPath extends Module {
 
   override forward(x: Tensor, context?: ForwardContext): Tensor {
     if (!this.training || this.p === 0) return x;
-    return dropEntries(x, [x.shape[0]!, ...x.shape.slice(1).fill(1)], this.p, 'dropPath', context);
+    return dropout(x, [x.shape[0]!, ...x.shape.slice(1).fill(1)], this.p, 'dropPath', context);
   }
-}
-
-function dropEntries(x: Tensor, shape: number[], p: number, purpose: string, context?: ForwardContext): Tensor {
-  if (!context) throw new UsageError(`${purpose} is active and needs a context with a random key.`);
-  return dropout(x, shape, p, purpose, context);
 }
 
 /** The exact GELU as a module. */

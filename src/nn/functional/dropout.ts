@@ -1,5 +1,6 @@
 // Dropout, Srivastava et al. 2014: entries become zero with probability p, and the rest are scaled by 1 / (1 - p).
 import { executeOwn, hasOwnOp, type Tensor, tf } from '../../engine/index.js';
+import { UsageError } from '../../errors.js';
 import type { ForwardContext } from '../context.js';
 import { defineOp } from './op.js';
 
@@ -22,8 +23,10 @@ const ownDropout = (x: Tensor, seed: Tensor, p: number): Tensor =>
 /**
  * Drops entries of x with probability `p`, and shares each decision along the axes that have size 1 in `shape`.
  * Decisions follow from the context's key, `purpose` and how many draws came before.
+ * @throws UsageError without a context
  */
-export function dropout(x: Tensor, shape: number[], p: number, purpose: string, context: ForwardContext): Tensor {
+export function dropout(x: Tensor, shape: number[], p: number, purpose: string, context?: ForwardContext): Tensor {
+  if (!context) throw new UsageError(`${purpose} is active and needs a context with a random key.`);
   const each = shape.every((size, axis) => size === x.shape[axis]);
   if (each && hasOwnOp('VitlabDropout')) return own({ x, seed: context.seed(purpose) }, { p });
   const keep = tf.cast(tf.greaterEqual(context.uniform(shape, purpose), p), 'float32');
