@@ -4,12 +4,22 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
+import { biasesInside } from '../../src/engine/capture/biases.js';
 import type { GraphNode } from '../../src/engine/capture/graph.js';
 import { Recorder } from '../../src/engine/capture/recorder.js';
 import { productsOnTiles } from '../../src/engine/capture/tiles.js';
-import { executeOwn, Program, startEngine, type Tensor, tf } from '../../src/engine/index.js';
+import {
+  executeOwn,
+  Program,
+  type Step,
+  startEngine,
+  type Tensor,
+  tf,
+  valueAndGradients,
+} from '../../src/engine/index.js';
 import { hasTiles } from '../../src/engine/nativeOps.js';
-import { addBias, linear } from '../../src/nn/index.js';
+import { addBias, gelu, init, linear, Parameter } from '../../src/nn/index.js';
+import { createOptimizer } from '../../src/train/index.js';
 import { halfProducts, PRODUCT_CASES, productInputs } from '../support/halfProducts.js';
 
 before(() => startEngine('tensorflow'));
@@ -20,6 +30,14 @@ function recorded(step: Parameters<Recorder['record']>[1], inputs: Record<string
   const recorder = new Recorder();
   recorder.record('s', step, inputs);
   return recorder.nodes;
+}
+function assertOrdered(nodes: readonly GraphNode[]): void {
+  const seen = new Set<string>();
+  for (const { name, inputs } of nodes) {
+    assert.ok(!seen.has(name));
+    for (const input of inputs) assert.ok(seen.has(input.replace(/^\^|:\d+$/g, '')), `${name} reads ${input}`);
+    seen.add(name);
+  }
 }
 const of = (nodes: readonly GraphNode[], op: string): GraphNode[] => nodes.filter((node) => node.op === op);
 
@@ -60,12 +78,45 @@ describe('productsOnTiles', () => {
 
   it('names nothing that is not there, no node twice, and what is read before its readers', () => {
     const nodes = recorded(({ x, w, bias, rest }) => ({ y: tf.add(rest!, linear(x!, w!, bias!)) }), inputs);
-    const seen = new Set<string>();
-    for (const node of productsOnTiles(nodes)) {
-      assert.ok(!seen.has(node.name));
-      for (const input of node.inputs)
-        assert.ok(seen.has(input.replace(/^\^|:\d+$/g, '')), `${node.name} reads ${input}`);
-      seen.add(node.name);
+    assertOrdered(productsOnTiles(nodes));
+  });
+
+  it('computes before an update in place what it waits for, though what follows reads the new values', () => {
+    /** y(old weights) + y(new weights), and the gradient by x of gelu(y(-x, old weights)) · y(new weights). */
+    const stepOfNew = (): Step => {
+      const [weight, bias] = [new Parameter([40, 24], init.zeros), new Parameter([40], init.zeros)];
+      weight.set(tf.fill([40, 24], 0.5));
+      bias.set(tf.fill([40], 0.5));
+      const parameters = new Map(Object.entries({ weight, bias }));
+      const optimizer = createOptimizer({ name: 'momentum' }, parameters);
+      const update = (): void => {
+        const gradients = new Map([...parameters].map(([name, { value }]) => [name, tf.onesLike(value)]));
+        optimizer.apply(gradients, { learningRate: tf.scalar(0.1), step: tf.scalar(1) });
+      };
+      return ({ x }) => {
+        const before = linear(x!, weight.value, bias.value);
+        update();
+        const sum = tf.add(before, linear(x!, weight.value, bias.value));
+        const between = valueAndGradients(() => {
+          const hidden = linear(tf.neg(x!), weight.value, bias.value);
+          update();
+          return tf.sum(tf.mul(gelu(hidden), linear(x!, weight.value, bias.value)));
+        }, [x!]);
+        return { sum, gradient: between.gradients[0]! };
+      };
+    };
+    const nodes = recorded(stepOfNew(), { x: inputs.x });
+    assertOrdered(productsOnTiles(nodes));
+    assertOrdered(biasesInside(nodes));
+    const [half, whole] = [{ precision: 'bf16' } as const, { mode: 'eager' } as const].map((options) => {
+      const program = new Program(options).define('s', stepOfNew());
+      const outputs = program.run('s', { x: inputs.x });
+      program.dispose();
+      return outputs;
+    }) as [Record<string, Tensor>, Record<string, Tensor>];
+    for (const [name, expected] of Object.entries(whole)) {
+      const difference = tf.norm(tf.sub(half[name]!, expected)).dataSync()[0]!;
+      assert.ok(difference < 0.01 * tf.norm(expected).dataSync()[0]!, `${name}: ${difference}`);
     }
   });
 });

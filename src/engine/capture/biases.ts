@@ -1,7 +1,17 @@
 // Biases in the pass over memory of what follows them: a GELU, its gradient, or the sum with a residual. A rewrite of the
 // recorded graph, for bfloat16. (In float32 TensorFlow adds a bias within the product.)
 import { hasNativeOps } from '../nativeOps.js';
-import { first, type GraphNode, makersOf, ONE, type Readers, readersOf, redirected, shapeText } from './graph.js';
+import {
+  first,
+  type GraphNode,
+  makersOf,
+  ONE,
+  type Readers,
+  readersOf,
+  redirected,
+  shapeText,
+  waiting,
+} from './graph.js';
 
 /** Ops of ours that take a bias, and which of their inputs it is added to. */
 const TAKES_BIAS: Readonly<Record<string, number>> = { VitlabGelu: 0, VitlabGeluGrad: 1 };
@@ -14,6 +24,7 @@ export function biasesInside(nodes: readonly GraphNode[]): GraphNode[] {
 /** Every bias as our own op, and after the reshape that follows it, where the last axis stays. */
 function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
   const readers = readersOf(nodes);
+  const canWait = waiting(nodes, readers);
   const moved = new Map<string, GraphNode>();
   const instead = new Map<string, string[]>();
   const rewritten = nodes.flatMap((node) => {
@@ -21,7 +32,7 @@ function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
       const [reader, ...others] = readers.get(first(node)) ?? [];
       const next = reader?.node;
       const reshaped = others.length === 0 && next?.op === 'Reshape' && next.shape?.at(-1) === node.shape?.at(-1);
-      if (!reshaped) return [{ ...node, op: 'VitlabBiasAdd', attributes: {} }];
+      if (!reshaped || !canWait(node, next)) return [{ ...node, op: 'VitlabBiasAdd', attributes: {} }];
       moved.set(first(node), node);
       instead.set(node.name, [next.name]);
       return [];
@@ -38,10 +49,12 @@ function biasesLast(nodes: readonly GraphNode[]): GraphNode[] {
 class Biases {
   private readonly readers: Readers;
   private readonly makers: ReadonlyMap<string, GraphNode>;
+  private readonly canWait: (node: GraphNode, last: GraphNode) => boolean;
 
   constructor(private readonly nodes: readonly GraphNode[]) {
     this.readers = readersOf(nodes);
     this.makers = makersOf(nodes);
+    this.canWait = waiting(nodes, this.readers);
   }
 
   inside(): GraphNode[] {
@@ -80,14 +93,17 @@ class Biases {
     if (place === undefined) return undefined;
     const maker = this.makers.get(node.inputs[place]!);
     const once = node.inputs.filter((input) => input === node.inputs[place]).length === 1;
-    return once && maker?.op === 'VitlabBiasAdd' ? maker : undefined;
+    return once && maker?.op === 'VitlabBiasAdd' && this.canWait(maker, node) ? maker : undefined;
   }
 
   /** The bias that a sum of two tensors of one shape is the only reader of. */
-  private besideResidual({ inputs }: GraphNode): GraphNode | undefined {
+  private besideResidual(sum: GraphNode): GraphNode | undefined {
+    const { inputs } = sum;
     const terms = inputs.map((input) => this.makers.get(input));
     if (inputs[0] === inputs[1] || shapeText(terms[0]) !== shapeText(terms[1])) return undefined;
-    return terms.find((term) => term?.op === 'VitlabBiasAdd' && this.readersOf(term).length === 1);
+    return terms.find(
+      (term) => term?.op === 'VitlabBiasAdd' && this.readersOf(term).length === 1 && this.canWait(term, sum),
+    );
   }
 }
 

@@ -73,6 +73,17 @@ export function readersOf(nodes: readonly GraphNode[]): Readers {
   return readers;
 }
 
+/**
+ * Whether what a node does can be left to one after it: nothing in between waits for it. (An update in place waits for
+ * the readers of the old value, and what comes after may read the new one.)
+ */
+export function waiting(nodes: readonly GraphNode[], readers: Readers): (node: GraphNode, last: GraphNode) => boolean {
+  const places = new Map(nodes.map(({ name }, place) => [name, place]));
+  const placeOf = ({ name }: GraphNode): number => places.get(name)!;
+  return (node, last) =>
+    (readers.get(control(node.name)) ?? []).every((reader) => placeOf(reader.node) > placeOf(last));
+}
+
 /** `nodes` that wait for others `instead` of those that are no more, or have become another. */
 export function redirected(nodes: readonly GraphNode[], instead: ReadonlyMap<string, readonly string[]>): GraphNode[] {
   const by = new Map([...instead].map(([name, others]) => [control(name), others.map(control)]));

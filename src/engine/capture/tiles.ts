@@ -12,6 +12,7 @@ import {
   redirected,
   shapeText,
   typeAttribute,
+  waiting,
 } from './graph.js';
 import { asMatMul } from './products.js';
 
@@ -37,6 +38,7 @@ class Tiled {
   readonly nodes: GraphNode[];
   private readonly readers: Readers;
   private readonly makers: ReadonlyMap<string, GraphNode>;
+  private readonly canWait: (node: GraphNode, last: GraphNode) => boolean;
   /** What is computed where, by the node whose result it is. */
   private readonly fused = new Map<string, Fused>();
   /** Nodes that are computed within another. */
@@ -45,6 +47,7 @@ class Tiled {
   constructor(nodes: readonly GraphNode[]) {
     this.readers = readersOf(nodes);
     this.makers = makersOf(nodes);
+    this.canWait = waiting(nodes, this.readers);
     // the last of a product, its bias and the sum with a residual has the result of all
     for (const node of [...nodes].reverse()) if (!this.within.has(node.name)) this.find(node);
     const rewritten = nodes.flatMap((node) => {
@@ -56,17 +59,19 @@ class Tiled {
   }
 
   private find(node: GraphNode): void {
-    const fused = this.endingIn(node);
-    if (!fused) return;
-    this.fused.set(node.name, fused);
-    for (const part of [fused.product, fused.bias, fused.reshape]) {
-      if (part && part !== node) this.within.set(part.name, [node.name]);
+    for (const fused of this.endingIn(node)) {
+      const parts = [fused.product, fused.bias, fused.reshape].filter((part) => part && part !== node) as GraphNode[];
+      if (!parts.every((part) => this.canWait(part, node))) continue;
+      this.fused.set(node.name, fused);
+      for (const part of parts) this.within.set(part.name, [node.name]);
+      return;
     }
   }
 
-  private endingIn(node: GraphNode): Fused | undefined {
-    const isSum = node.op === 'Add' && node.attributes['T']?.value === DataType.float;
-    return isSum ? this.besideResidual(node) : this.product(node);
+  private endingIn(node: GraphNode): Fused[] {
+    if (node.op === 'Add' && node.attributes['T']?.value === DataType.float) return this.besideResidual(node);
+    const fused = this.product(node);
+    return fused ? [fused] : [];
   }
 
   /** A product, or one with its bias. */
@@ -76,17 +81,20 @@ class Tiled {
     return product && isProduct(product) ? { product, bias: node } : undefined;
   }
 
-  /** A sum of two tensors of one shape, one of which is a product. */
-  private besideResidual({ inputs }: GraphNode): Fused | undefined {
+  /** A sum of two tensors of one shape, with the term that is a product. */
+  private besideResidual({ inputs }: GraphNode): Fused[] {
     const [a, b] = inputs as [string, string];
-    if (shapeText(this.makers.get(a)) !== shapeText(this.makers.get(b))) return undefined;
-    for (const [term, residual] of [[a, b] as const, [b, a] as const]) {
+    if (shapeText(this.makers.get(a)) !== shapeText(this.makers.get(b))) return [];
+    const sides = [
+      [a, b],
+      [b, a],
+    ] as const;
+    return sides.flatMap(([term, residual]) => {
       const node = this.only(term);
       const reshape = node?.op === 'Reshape' ? node : undefined;
       const fused = this.product(reshape ? this.only(reshape.inputs[0]!) : node);
-      if (fused) return { ...fused, ...(reshape && { reshape }), residual };
-    }
-    return undefined;
+      return fused ? [{ ...fused, ...(reshape && { reshape }), residual }] : [];
+    });
   }
 
   /** The maker of a tensor that one node reads, and once. */
