@@ -1,24 +1,54 @@
-// What our kernels in WGSL are worth on the webgpu engine: a training step with them and without, in pairs in turn, in
-// one process. `node --import tsx bench/webgpu.ts [pairs] [out.json]`
+// What our kernels in WGSL are worth on the webgpu engine: with them and with tfjs's, with subgroups and without, in pairs
+// in turn, in one process. `node --import tsx bench/webgpu.ts [pairs] [out.json]`
 import fs from 'node:fs';
 import os from 'node:os';
-import { currentEngine, Program, startEngine, tf, withPortableOps } from '../src/engine/index.js';
+import { currentEngine, Program, startEngine, type Tensor, tf, withPortableOps } from '../src/engine/index.js';
 import { VisionTransformer } from '../src/models/index.js';
+import { layerNorm } from '../src/nn/index.js';
 import { createOptimizer, type OptimizerConfig, trainStep } from '../src/train/index.js';
 import { machine } from './machine.js';
 import { median } from './measure.js';
-
-interface Side {
-  ms: number[];
-  /** Programs that one step queues. */
-  dispatches: number;
-}
 
 const SIZE = { imgSize: 32, patchSize: 3, embedDim: 192, depth: 4, numHeads: 3, numClasses: 100 };
 const BATCH = 1;
 const OPTIMIZER: OptimizerConfig = { name: 'adamw' };
 
-async function measure(pairs: number): Promise<{ own: Side; portable: Side }> {
+interface Side {
+  ms: number[];
+  /** Programs that one run queues. */
+  dispatches: number;
+}
+
+type Compute = () => Tensor;
+
+/** Milliseconds that `own` and `other` take, in turn. The first pair compiles their shaders and is left out. */
+async function inTurn(pairs: number, own: Compute, other: Compute): Promise<{ own: Side; other: Side }> {
+  let dispatches = 0;
+  const backend = tf.backend() as unknown as { recordAndSubmit: (...run: unknown[]) => void };
+  const submit = backend.recordAndSubmit;
+  backend.recordAndSubmit = (...run) => {
+    dispatches++;
+    submit.apply(backend, run);
+  };
+  const sides = [own, other].map((compute) => ({ compute, ms: [] as number[], dispatches: 0 }));
+  for (let pair = 0; pair <= pairs; pair++) {
+    for (const side of sides) {
+      dispatches = 0;
+      const began = performance.now();
+      const result = side.compute();
+      await result.data();
+      side.dispatches = dispatches;
+      if (pair > 0) side.ms.push(Math.round(performance.now() - began));
+      result.dispose();
+    }
+  }
+  backend.recordAndSubmit = submit;
+  const [first, second] = sides.map(({ ms, dispatches }): Side => ({ ms, dispatches }));
+  return { own: first!, other: second! };
+}
+
+/** A training step, with our kernels and with tfjs's. */
+async function step(pairs: number): Promise<{ own: Side; other: Side }> {
   const model = new VisionTransformer(SIZE).initialize(0);
   const program = new Program({ mode: 'eager' });
   program.define('step', trainStep(model, createOptimizer(OPTIMIZER, model.trainableParameters())));
@@ -27,53 +57,54 @@ async function measure(pairs: number): Promise<{ own: Side; portable: Side }> {
     labels: tf.randomUniform([BATCH], 0, SIZE.numClasses, 'int32'),
     ...{ key: tf.tensor1d([0, 0], 'int32'), learningRate: 0.001, step: 1 },
   };
-  let dispatches = 0;
-  const backend = tf.backend() as unknown as { recordAndSubmit: (...run: unknown[]) => void };
-  const submit = backend.recordAndSubmit;
-  backend.recordAndSubmit = (...run) => {
-    dispatches++;
-    submit.apply(backend, run);
+  const loss: Compute = () => {
+    const { loss, ...others } = program.run('step', inputs);
+    tf.dispose(others);
+    return loss!;
   };
-  const step = async (side: Side, among: (run: () => tf.TensorContainerObject) => tf.TensorContainerObject) => {
-    dispatches = 0;
-    const began = performance.now();
-    const outputs = among(() => program.run('step', inputs)) as Record<string, tf.Tensor>;
-    await outputs['loss']!.data();
-    side.ms.push(Math.round(performance.now() - began));
-    side.dispatches = dispatches;
-    tf.dispose(outputs);
-  };
-  const own: Side = { ms: [], dispatches: 0 };
-  const portable: Side = { ms: [], dispatches: 0 };
-  for (let pair = 0; pair <= pairs; pair++) {
-    await step(own, (run) => run());
-    await step(portable, withPortableOps);
-    if (pair > 0) continue;
-    // the first of each compiles its shaders
-    own.ms = [];
-    portable.ms = [];
-  }
-  return { own, portable };
+  return inTurn(pairs, loss, () => withPortableOps(loss));
+}
+
+/** Ten layer norms, with subgroups (where the device has them) and without. */
+async function norms(pairs: number): Promise<{ own: Side; other: Side }> {
+  const [x, weight, bias] = [tf.randomNormal([8 * 101, 192]), tf.ones([192]), tf.zeros([192])];
+  const tenNorms: Compute = () =>
+    tf.tidy(() =>
+      Array.from({ length: 10 }, () => layerNorm(x, weight, bias, 1e-6))
+        .at(-1)!
+        .clone(),
+    );
+  return inTurn(pairs, tenNorms, () => {
+    process.env['VITLAB_SUBGROUPS'] = '0';
+    const y = tenNorms();
+    delete process.env['VITLAB_SUBGROUPS'];
+    return y;
+  });
 }
 
 async function main(pairs: number, out?: string): Promise<void> {
   await startEngine('webgpu');
   const load = os.loadavg()[0]!;
-  const { own, portable } = await measure(pairs);
+  const row = (name: string, { own, other }: { own: Side; other: Side }) => ({
+    name,
+    own: { medianMs: median(own.ms), ...own },
+    other: { medianMs: median(other.ms), ...other },
+    medianRatio: Number(median(own.ms.map((ms, i) => other.ms[i]! / ms)).toFixed(3)),
+  });
+  const { embedDim, depth } = SIZE;
   const report = {
     command: `node --import tsx bench/webgpu.ts ${process.argv.slice(2).join(' ')}`.trim(),
     machine: { ...machine(), device: currentEngine().device },
     load,
     rows: [
-      {
-        name: `train ViT ${SIZE.embedDim}×${SIZE.depth}, 101 tokens, batch ${BATCH}, fp32, ${OPTIMIZER.name}`,
-        own: { medianMs: median(own.ms), ...own },
-        portable: { medianMs: median(portable.ms), ...portable },
-        medianRatio: Number(median(own.ms.map((ms, i) => portable.ms[i]! / ms)).toFixed(3)),
-      },
+      row(
+        `train ViT ${embedDim}×${depth}, 101 tokens, batch ${BATCH}, fp32, ${OPTIMIZER.name}; other: tfjs's kernels`,
+        await step(pairs),
+      ),
+      row('10 layer norms of 808 × 192; other: without subgroups', await norms(4 * pairs)),
     ],
   };
-  console.log(JSON.stringify(report.rows[0]));
+  for (const measured of report.rows) console.log(JSON.stringify(measured));
   if (out) fs.writeFileSync(out, `${JSON.stringify(report, null, 1)}\n`);
 }
 

@@ -1,7 +1,7 @@
 // vitlab's own kernels in WGSL against the same of ordinary ops on the cpu engine: values, gradients and updates. On
 // whatever device there is; a software driver will do.
 import assert from 'node:assert/strict';
-import { before, describe, it } from 'node:test';
+import { afterEach, before, describe, it } from 'node:test';
 import {
   executeOwn,
   hasOwnOp,
@@ -12,6 +12,7 @@ import {
   valueAndGradients,
   withPortableOps,
 } from '../../src/engine/index.js';
+import { hasSubgroups } from '../../src/engine/wgsl/subgroups.js';
 import { addBias, attention, gelu, init, layerNorm, linear, matrixProduct, Parameter } from '../../src/nn/index.js';
 import { Rng } from '../../src/random/index.js';
 import { createOptimizer, type OptimizerConfig, trainStep } from '../../src/train/index.js';
@@ -68,6 +69,7 @@ async function agree(inputs: Numbers[], f: (...inputs: Tensor[]) => Tensor, tole
 }
 
 before(() => startEngine('webgpu'));
+afterEach(() => delete process.env['VITLAB_SUBGROUPS']);
 
 describe('own kernels in WGSL', () => {
   it('are there on the engine, and can be left out', () => {
@@ -94,18 +96,23 @@ describe('own kernels in WGSL', () => {
     assert.ok(Number.isNaN(values[0]) && Math.abs(values[1]! - 0.8413447) < 1e-6, `${values}`);
   });
 
-  it('give layer norm and its gradients, for rows of any width and number', async () => {
-    for (const shape of [
-      [3, 11, 3],
-      [1, 1, 1],
-      [2, 101, 192],
-      [1, 5, 771],
-      [131, 64],
-    ]) {
-      const dim = shape.at(-1)!;
-      const inputs = [normal(shape, 2, { mean: 4 }), normal([dim], 3), normal([dim], 4)];
-      await agree(inputs, (x, w, b) => layerNorm(x!, w!, b!, 1e-5));
-      await agree([...inputs, normal([dim], 5)], (x, w, b, skip) => layerNorm(x!, w!, b!, 1e-5, skip));
+  it('give layer norm and its gradients, for rows of any width and number, with subgroups and without', async () => {
+    for (const subgroups of hasSubgroups() ? ['1', '0'] : ['0']) {
+      process.env['VITLAB_SUBGROUPS'] = subgroups;
+      for (const shape of [
+        [3, 11, 3],
+        [1, 1, 1],
+        [9, 20],
+        [5, 40],
+        [2, 101, 192],
+        [1, 5, 771],
+        [131, 64],
+      ]) {
+        const dim = shape.at(-1)!;
+        const inputs = [normal(shape, 2, { mean: 4 }), normal([dim], 3), normal([dim], 4)];
+        await agree(inputs, (x, w, b) => layerNorm(x!, w!, b!, 1e-5));
+        await agree([...inputs, normal([dim], 5)], (x, w, b, skip) => layerNorm(x!, w!, b!, 1e-5, skip));
+      }
     }
   });
 

@@ -46,8 +46,8 @@ function attentionProgram(
   { reads, code, ...program }: Pick<Program, 'name' | 'writes' | 'reads' | 'code'>,
 ): Program {
   const quads = Math.ceil(size / 4);
-  // two tiles in three quarters of the 16 KB that every device has
-  const tile = Math.max(1, Math.min(16, Math.floor(384 / quads)));
+  // two tiles of whole pairs of tokens, in three quarters of the 16 KB that every device has
+  const tile = 2 * Math.max(1, Math.min(8, Math.floor(192 / quads)));
   return {
     ...program,
     threads: ROWS,
@@ -131,6 +131,7 @@ const put = (to: string, start: string, value: string): string => `
 const KEY_TILES = (each: string): string =>
   overTiles('qkv_quad(part_start(sequence, token, 1u), quad)', 'qkv_quad(part_start(sequence, token, 2u), quad)', each);
 
+/** Two keys at once: their scores stay in registers, and what is summed is scaled anew once for both. */
 const FORWARD = `${TILES}
 fn main(group: u32, thread: u32) {
 ${OWN_ROW}
@@ -141,28 +142,27 @@ ${OWN_ROW}
   }
   var largest = -1e30;
   var total = 0.0;
-  var scores: array<f32, TILE>;
 ${KEY_TILES(`
-    var top = largest;
-    for (var j = 0u; j < count; j++) {
+    for (var j = 0u; j < count; j += 2u) {
+      let key = j * QUADS;
+      let next = key + QUADS;
       var products = vec4f();
+      var next_products = vec4f();
       for (var quad = 0u; quad < QUADS; quad++) {
-        products += query[quad] * tile_a[j * QUADS + quad];
+        products += query[quad] * tile_a[key + quad];
+        next_products += query[quad] * tile_a[next + quad];
       }
-      scores[j] = sum_of(products) + added(sequence, own, start + j);
-      top = max(top, scores[j]);
-    }
-    let shrink = exp(largest - top);
-    largest = top;
-    total *= shrink;
-    for (var quad = 0u; quad < QUADS; quad++) {
-      mixed[quad] *= shrink;
-    }
-    for (var j = 0u; j < count; j++) {
-      let weight = exp(scores[j] - largest);
-      total += weight;
+      let scores = vec2f(
+        score(sum_of(products), sequence, own, start + j),
+        score(sum_of(next_products), sequence, own, start + j + 1u),
+      );
+      let top = max(largest, max(scores.x, scores.y));
+      let shrink = exp(largest - top);
+      largest = top;
+      let weights = exp(scores - top);
+      total = total * shrink + weights.x + weights.y;
       for (var quad = 0u; quad < QUADS; quad++) {
-        mixed[quad] += weight * tile_b[j * QUADS + quad];
+        mixed[quad] = mixed[quad] * shrink + weights.x * tile_b[key + quad] + weights.y * tile_b[next + quad];
       }
     }
 `)}
@@ -173,6 +173,12 @@ ${KEY_TILES(`
     }
     log_sum[sequence * uniforms.tokens + own] = largest + log(total);
   }
+}
+
+/** Of a query and a key; where there is no such key, so low that it has no weight. */
+fn score(product: f32, sequence: u32, query: u32, key: u32) -> f32 {
+  if (key >= uniforms.tokens) { return -1e38; }
+  return product + added(sequence, query, key);
 }
 `;
 

@@ -5,13 +5,15 @@ import './attention.js';
 import './gelu.js';
 import './layerNorm.js';
 import './product.js';
+import { probeSubgroups } from './subgroups.js';
 import { hasUpdate, updateVariables } from './updates.js';
 
 const plain = (attributes: OwnAttributes): tf.NamedAttrMap =>
   Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, Object.values(value)[0]]));
 
 /** Gives the WebGPU engine its ops. */
-export function provideWgslOps(): void {
+export async function provideWgslOps(): Promise<void> {
+  await probeSubgroups();
   provideOwnOps('webgpu', {
     has: (name) => hasUpdate(name) || tf.getKernel(name, 'webgpu') !== undefined,
     execute(name, inputs, _outputs, attributes, only) {

@@ -15,8 +15,7 @@ function forward(width: number, skips: number): Program {
     ...{ name: 'VitlabLayerNorm', writes: ['y', 'mean', 'scale'], reads },
     uniforms: { epsilon: 'f32' },
     code: `
-fn main(group: u32, thread: u32) {
-  let row = row_of(group, thread);
+fn rows(row: u32, thread: u32, subgroup: u32) {
   let lane = lane_of(thread);
   // rows past the last compute it again, because all threads must meet at the barriers
   let at = min(row, uniforms.rows - 1u) * WIDTH;
@@ -24,13 +23,13 @@ fn main(group: u32, thread: u32) {
   for (var i = lane; i < WIDTH; i += LANES) {
     sum += x[at + i];
   }
-  let centre = row_sum(vec2f(sum, 0.0), thread).x / f32(WIDTH);
+  let centre = row_sum(vec2f(sum, 0.0), thread, subgroup).x / f32(WIDTH);
   var squares = 0.0;
   for (var i = lane; i < WIDTH; i += LANES) {
     let centred = x[at + i] - centre;
     squares += centred * centred;
   }
-  let factor = 1.0 / sqrt(row_sum(vec2f(squares, 0.0), thread).x / f32(WIDTH) + uniforms.epsilon);
+  let factor = 1.0 / sqrt(row_sum(vec2f(squares, 0.0), thread, subgroup).x / f32(WIDTH) + uniforms.epsilon);
   if (row < uniforms.rows) {
     for (var i = lane; i < WIDTH; i += LANES) {
       y[at + i] = (x[at + i] - centre) * factor * weight[i] + bias[i]${added};
@@ -50,8 +49,7 @@ function gradInput(width: number, skips: number): Program {
   return rowProgram(width, {
     ...{ name: 'VitlabLayerNormGradInput', writes: ['dx'], reads },
     code: `
-fn main(group: u32, thread: u32) {
-  let row = row_of(group, thread);
+fn rows(row: u32, thread: u32, subgroup: u32) {
   let lane = lane_of(thread);
   let source = min(row, uniforms.rows - 1u);
   let at = source * WIDTH;
@@ -62,7 +60,7 @@ fn main(group: u32, thread: u32) {
     let g = dy[at + i] * weight[i];
     sums += vec2f(g, g * (x[at + i] - centre) * factor);
   }
-  let means = row_sum(sums, thread) / f32(WIDTH);
+  let means = row_sum(sums, thread, subgroup) / f32(WIDTH);
   if (row < uniforms.rows) {
     for (var i = lane; i < WIDTH; i += LANES) {
       let normalised = (x[at + i] - centre) * factor;

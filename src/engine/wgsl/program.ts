@@ -16,7 +16,9 @@ export interface Program {
   readonly constants?: Readonly<Record<string, number>>;
   /** Numbers that differ from run to run, as `uniforms.name`. */
   readonly uniforms?: Readonly<Record<string, 'u32' | 'f32'>>;
-  /** WGSL with `fn main(group: u32, thread: u32)`. */
+  /** Whether it uses subgroups, which not every device has. */
+  readonly subgroups?: boolean;
+  /** WGSL with `fn main(group: u32, thread: u32)`; of a program with subgroups, `fn main(…, subgroup: u32)`, their size. */
   readonly code: string;
 }
 
@@ -34,6 +36,7 @@ interface Pipeline {
 }
 
 interface Device {
+  features: ReadonlySet<string>;
   limits: { maxComputeWorkgroupsPerDimension: number };
   createShaderModule(descriptor: { code: string; label: string }): object;
   createComputePipeline(descriptor: { compute: object; label: string; layout: 'auto' }): Pipeline;
@@ -71,6 +74,9 @@ function webgpu(): WebgpuBackend {
     `tfjs's WebGPU backend has no '${missing}': vitlab needs @tensorflow/tfjs-backend-webgpu 4.22, found another version.`,
   );
 }
+
+/** Whether the device has subgroups, whose threads pass numbers to each other without memory and barriers. */
+export const deviceHasSubgroups = (): boolean => webgpu().device.features.has('subgroups');
 
 /** A tensor for a program to write, not yet of any value. */
 export const unwritten = (shape: readonly number[]): tf.TensorInfo => webgpu().makeTensorInfo(shape, 'float32');
@@ -135,8 +141,8 @@ const pipelines = new WeakMap<Device, Map<string, Pipeline>>();
 function pipelineOf(device: Device, program: Program): Pipeline {
   const ofDevice = pipelines.get(device) ?? new Map<string, Pipeline>();
   pipelines.set(device, ofDevice);
-  const { name, writes, reads, constants } = program;
-  const key = JSON.stringify([name, writes, reads, constants]);
+  const { name, writes, reads, constants, subgroups } = program;
+  const key = JSON.stringify([name, writes, reads, constants, subgroups]);
   let pipeline = ofDevice.get(key);
   if (!pipeline) {
     const module = device.createShaderModule({ code: shader(program), label: name });
@@ -147,14 +153,15 @@ function pipelineOf(device: Device, program: Program): Pipeline {
 }
 
 /** The whole shader. Bindings and the first uniforms are as `recordAndSubmit` sets them. */
-function shader({ threads, writes, reads, constants = {}, uniforms = {}, code }: Program): string {
+function shader({ threads, writes, reads, constants = {}, uniforms = {}, subgroups, code }: Program): string {
   const tensors = [...writes, ...reads];
   const lengths = tensors.map((name) => `  ${name}_length: i32,\n  ${name}_stride: i32,`);
   const own = Object.entries(uniforms).map(([name, type]) => `  ${name}: ${type},`);
   const bindings = tensors.map((name, i) => {
     return `@group(0) @binding(${i}) var<storage, ${i < writes.length ? 'read_write' : 'read'}> ${name}: array<f32>;`;
   });
-  return `struct Uniforms {
+  return `${subgroups ? 'enable subgroups;' : ''}
+struct Uniforms {
   nan: f32,
   infinity: f32,
 ${lengths.join('\n')}
@@ -174,11 +181,11 @@ ${code}
 fn start(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_index) thread: u32,${subgroups ? '\n  @builtin(subgroup_size) subgroup: u32,' : ''}
 ) {
   let group = id.y * count.x + id.x;
   if (group < uniforms.groups) {
-    main(group, thread);
+    main(group, thread${subgroups ? ', subgroup' : ''});
   }
 }
 `;

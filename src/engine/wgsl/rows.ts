@@ -1,6 +1,8 @@
 // What kernels share that work on the rows of `[rows, width]`: sums within rows, and down columns.
 import type { tf } from '../tf.js';
+import { elementGroups, elementwise } from './elementwise.js';
 import { type Program, release, run, sizeOf, unwritten, zeros } from './program.js';
+import { hasSubgroups, SUBGROUP_THREADS } from './subgroups.js';
 
 /** Rows and width of a tensor, all axes but the last taken together. */
 export function rowsOf(x: tf.TensorInfo): { rows: number; width: number } {
@@ -8,7 +10,7 @@ export function rowsOf(x: tf.TensorInfo): { rows: number; width: number } {
   return { rows: width === 0 ? 0 : sizeOf(x) / width, width };
 }
 
-const ROW_THREADS = 64;
+const ROW_THREADS = SUBGROUP_THREADS;
 
 /** How a workgroup shares rows: `lanes` threads a row, a power of two, about eight numbers each where rows are long. */
 function sharing(width: number): { lanes: number; rowsEach: number } {
@@ -17,14 +19,14 @@ function sharing(width: number): { lanes: number; rowsEach: number } {
   return { lanes, rowsEach: ROW_THREADS / lanes };
 }
 
-/** `row_sum`, the sum of a value over the threads that share a row; `row_of` and `lane_of` say which one is whose. */
-const ROW_SUM = `
+const ROW_CODE = `
 var<workgroup> parts: array<vec2f, THREADS>;
 
 fn lane_of(thread: u32) -> u32 { return thread % LANES; }
-fn row_of(group: u32, thread: u32) -> u32 { return group * (THREADS / LANES) + thread / LANES; }
+`;
 
-fn row_sum(value: vec2f, thread: u32) -> vec2f {
+const ROW_SUM = `
+fn row_sum(value: vec2f, thread: u32, subgroup: u32) -> vec2f {
   parts[thread] = value;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -39,17 +41,48 @@ fn row_sum(value: vec2f, thread: u32) -> vec2f {
 }
 `;
 
-/** A program whose workgroups share rows of `width`. Its code finds \`WIDTH\`, \`uniforms.rows\` and what `ROW_SUM` has. */
+/** Within subgroups, whose threads are neighbours, and where a row has several, over those. */
+const ROW_SUM_BY_SUBGROUPS = `
+fn row_sum(value: vec2f, thread: u32, subgroup: u32) -> vec2f {
+  var sum = value;
+  for (var step = 1u; step < min(LANES, subgroup); step *= 2u) {
+    sum += subgroupShuffleXor(sum, step);
+  }
+  if (LANES > subgroup) {
+    parts[thread] = sum;
+    workgroupBarrier();
+    let first = thread - lane_of(thread);
+    sum = vec2f();
+    for (var other = 0u; other < LANES; other += subgroup) {
+      sum += parts[first + other];
+    }
+    workgroupBarrier();
+  }
+  return sum;
+}
+`;
+
+/**
+ * A program whose workgroups share rows of `width`: WGSL with `fn rows(row: u32, thread: u32, subgroup: u32)`, which all
+ * threads of a workgroup go through, also for rows past the last. `lane_of(thread)` is which of a row's `LANES` threads
+ * it is, and `row_sum(value, thread, subgroup)` the sum of a value over them.
+ */
 export function rowProgram(
   width: number,
   program: Pick<Program, 'name' | 'writes' | 'reads' | 'uniforms' | 'code'>,
 ): Program {
+  const subgroups = hasSubgroups();
   return {
     ...program,
+    subgroups,
     threads: ROW_THREADS,
     constants: { WIDTH: width, LANES: sharing(width).lanes },
     uniforms: { rows: 'u32', ...program.uniforms },
-    code: ROW_SUM + program.code,
+    code: `${ROW_CODE}${subgroups ? ROW_SUM_BY_SUBGROUPS : ROW_SUM}${program.code}
+fn main(group: u32, thread: u32${subgroups ? ', subgroup: u32' : ''}) {
+  rows(group * (THREADS / LANES) + thread / LANES, thread, ${subgroups ? 'subgroup' : '1u'});
+}
+`,
   };
 }
 
@@ -58,14 +91,34 @@ export const rowGroups = (rows: number, width: number): number => Math.ceil(rows
 
 const COLUMN_THREADS = 256;
 const COLUMNS = 64;
-/** Rows that a workgroup of the first pass adds up. */
+/** Rows that a workgroup adds up. */
 const CHUNK = 128;
+
+/** Rows that are too few to share a column between threads. */
+const FEW = 16;
+
+/** Sums of `term` down few rows: a thread has a column. */
+const fewRowsProgram = (width: number, name: string, reads: readonly string[], term: string): Program =>
+  elementwise({
+    ...{ name: `${name}OfFew`, writes: ['sums'], reads },
+    constants: { WIDTH: width },
+    uniforms: { rows: 'u32' },
+    code: `
+fn each(column: u32) {
+  var sum = 0.0;
+  for (var row = 0u; row < uniforms.rows; row++) {
+    sum += ${term};
+  }
+  sums[column] = sum;
+}
+`,
+  });
 
 /** Sums of `term` down chunks of rows. A workgroup has 64 columns, and 4 threads a column that share its rows. */
 const columnProgram = (width: number, name: string, reads: readonly string[], term: string): Program => ({
   ...{ name, threads: COLUMN_THREADS, writes: ['sums'], reads },
-  constants: { WIDTH: width, COLUMNS },
-  uniforms: { rows: 'u32', chunk: 'u32' },
+  constants: { WIDTH: width, COLUMNS, CHUNK },
+  uniforms: { rows: 'u32' },
   code: `
 var<workgroup> parts: array<f32, THREADS>;
 
@@ -75,10 +128,10 @@ fn main(group: u32, thread: u32) {
   let blocks = (WIDTH + COLUMNS - 1u) / COLUMNS;
   let chunk = group / blocks;
   let column = (group % blocks) * COLUMNS + thread % COLUMNS;
-  let end = min(uniforms.rows, (chunk + 1u) * uniforms.chunk);
+  let end = min(uniforms.rows, (chunk + 1u) * CHUNK);
   var sum = 0.0;
   if (column < WIDTH) {
-    for (var row = chunk * uniforms.chunk + thread / COLUMNS; row < end; row += THREADS / COLUMNS) {
+    for (var row = chunk * CHUNK + thread / COLUMNS; row < end; row += THREADS / COLUMNS) {
       sum += term(row, column);
     }
   }
@@ -94,32 +147,31 @@ fn main(group: u32, thread: u32) {
 `,
 });
 
-/** What is summed: WGSL of \`row\` and \`column\` over the tensors that it names. */
+/** What is summed: WGSL of `row` and `column` over the tensors that it names. */
 export interface Term {
   readonly name: string;
   readonly reads: Readonly<Record<string, tf.TensorInfo>>;
   readonly code: string;
 }
 
-/** The sums of a term over all rows, \`[width]\`: in chunks, then over the chunks, always in the same order. */
+/** The sums of a term over all rows, `[width]`, always added up in the same order. */
 export function columnSums({ rows, width }: { rows: number; width: number }, term: Term): tf.TensorInfo {
   if (rows === 0) return zeros([width]);
-  const pass = ({ name, reads, code }: Term, count: number, chunk: number): tf.TensorInfo => {
-    const chunks = Math.ceil(count / chunk);
-    const sums = unwritten(chunks === 1 ? [width] : [chunks, width]);
-    run(columnProgram(width, name, Object.keys(reads), code), {
-      writes: [sums],
-      reads: Object.values(reads),
-      uniforms: { rows: count, chunk },
-      groups: chunks * Math.ceil(width / COLUMNS),
-    });
+  const { name, code } = term;
+  const [names, reads] = [Object.keys(term.reads), Object.values(term.reads)];
+  if (rows <= FEW) {
+    const sums = unwritten([width]);
+    const uniforms = { count: width, rows };
+    run(fewRowsProgram(width, name, names, code), { writes: [sums], reads, uniforms, groups: elementGroups(width) });
     return sums;
-  };
-  const first = pass(term, rows, CHUNK);
+  }
   const chunks = Math.ceil(rows / CHUNK);
-  if (chunks === 1) return first;
-  const total = pass(plainTerm(first), chunks, chunks);
-  release(first);
+  const sums = unwritten(chunks === 1 ? [width] : [chunks, width]);
+  const groups = chunks * Math.ceil(width / COLUMNS);
+  run(columnProgram(width, name, names, code), { writes: [sums], reads, uniforms: { rows }, groups });
+  if (chunks === 1) return sums;
+  const total = columnSums({ rows: chunks, width }, plainTerm(sums));
+  release(sums);
   return total;
 }
 
