@@ -1,7 +1,7 @@
 // Picks the widest kernels that this processor has.
 #include "kernels.h"
 
-#if defined(VITLAB_AMX)
+#if defined(VITLAB_HALF)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,8 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "amx.h"
+#include "halfAttention.h"
 #endif
+#include "product.h"
 
 namespace vitlab {
 
@@ -38,40 +39,72 @@ static const Kernels& choose() {
 static const Kernels& choose() { return baseline::kKernels; }
 #endif
 
-#if defined(VITLAB_AMX)
-/** Whether the processor has AMX for bfloat16, and the system lets this process use it. VITLAB_AMX=0 leaves it out. */
-static bool hasAmx() {
-  const char* wanted = std::getenv("VITLAB_AMX");
-  if (wanted && std::strcmp(wanted, "0") == 0) return false;
+/** What multiplies bfloat16. */
+struct Half {
+  Kernels kernels;
+  const Products* products;
+};
+
+#if defined(VITLAB_HALF)
+namespace amx {
+extern const HalfAttention kHalfAttention;
+extern const Products kProducts;
+}
+namespace avx512bf16 {
+extern const HalfAttention kHalfAttention;
+extern const Products kProducts;
+}
+
+/** Whether the processor's vectors of 512 bits multiply bfloat16. */
+static bool hasPairs() {
   unsigned a, b, c, d;
-  constexpr unsigned kBf16 = 1 << 22, kTile = 1 << 24, kAvx512Bf16 = 1 << 5;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;
-  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || (a & kAvx512Bf16) == 0) return false;
+  constexpr unsigned kAvx512Bf16 = 1 << 5;
+  return kernels().attention == avx512::kKernels.attention && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+         (a & kAvx512Bf16) != 0;
+}
+
+/** Whether the processor has AMX for bfloat16, and the system lets this process use it. */
+static bool hasAmx() {
+  unsigned a, b, c, d;
+  constexpr unsigned kBf16 = 1 << 22, kTile = 1 << 24;
+  if (!hasPairs() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;
   // Linux gives tiles to processes that ask for them
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-static Kernels chooseHalf(Kernels chosen) {
-  if (chosen.attention != avx512::kKernels.attention || !hasAmx()) return chosen;
-  chosen.name = "amx";
-  chosen.attentionScratch = amx::attentionScratch;
-  chosen.attention = amx::attention;
-  chosen.attentionGrad = amx::attentionGrad;
-  return chosen;
+static Half with(const char* name, const HalfAttention& attention, const Products& products) {
+  Kernels chosen = kernels();
+  chosen.name = name;
+  chosen.attentionScratch = attention.scratch;
+  chosen.attention = attention.forward;
+  chosen.attentionGrad = attention.backward;
+  return {chosen, &products};
+}
+
+/** The best, or what VITLAB_BF16 names, where it is there. */
+static Half chooseHalf() {
+  const char* named = std::getenv("VITLAB_BF16");
+  const auto wanted = [=](const char* name) { return !named || std::strcmp(named, name) == 0; };
+  if (wanted("amx") && hasAmx()) return with("amx", amx::kHalfAttention, amx::kProducts);
+  if (wanted("avx512bf16") && hasPairs()) return with("avx512bf16", avx512bf16::kHalfAttention, avx512bf16::kProducts);
+  return {kernels(), nullptr};
 }
 #else
-static Kernels chooseHalf(Kernels chosen) { return chosen; }
+static Half chooseHalf() { return {kernels(), nullptr}; }
 #endif
+
+static const Half& half() {
+  static const Half chosen = chooseHalf();
+  return chosen;
+}
 
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
   return chosen;
 }
 
-const Kernels& halfKernels() {
-  static const Kernels chosen = chooseHalf(kernels());
-  return chosen;
-}
+const Kernels& halfKernels() { return half().kernels; }
+const Products* products() { return half().products; }
 
 }  // namespace vitlab

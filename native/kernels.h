@@ -93,7 +93,7 @@ struct Kernels {
 
 /** The kernels for this processor. */
 const Kernels& kernels();
-/** The same where what matrix products read is in bfloat16: with AMX, they are computed in bfloat16. */
+/** The same where what matrix products read is in bfloat16: they are computed in it, where the processor can. */
 const Kernels& halfKernels();
 
 }  // namespace vitlab

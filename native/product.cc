@@ -1,14 +1,14 @@
-// Matrix products on AMX: of bfloat16, or of float32 that is rounded to it, with sums in float32.
+// Matrix products of bfloat16, or of float32 that is rounded to it, with sums in float32: on AMX, or with AVX-512's vectors.
 //
 // The second factor is packed first: in strips of 32 columns, its tiles lie in the order in which they are needed. Of the
 // first, a block of strips of 32 rows stays in the near cache while the second passes by; it is packed where its numbers are
 // not in that order already.
 #include "product.h"
 
-#include "tiles.h"
+#include "half.h"
 
 namespace vitlab {
-namespace amx {
+namespace VITLAB_ISA {
 namespace {
 
 static_assert(kStrip == 2 * W, "a strip is two tiles");
@@ -69,7 +69,7 @@ void pack(const Factor& f, int64_t strip, int64_t step, uint8_t* to) {
   }
 }
 
-/** What comes next of the second factor, so many bytes of it to be fetched at each step. */
+/** What comes next of the second factor, so many bytes of it to be fetched for each step. */
 struct Ahead {
   const uint8_t* data;
   int64_t each;
@@ -82,8 +82,15 @@ struct Rows {
   int64_t row, below, step;
 };
 
+/** How much of a strip by a strip is not padding: rows, and the depth in words of two. */
+struct Extent {
+  int64_t rows, words;
+};
+
+#if defined(__AMX_BF16__)
 /** 32 × 32 sums = a strip of the first factor times one of the second. */
-void multiply(Rows a, const uint8_t* b, int64_t steps, float* sums, Ahead ahead) {
+void multiply(Rows a, const uint8_t* b, Extent extent, float* sums, Ahead ahead) {
+  const int64_t steps = (extent.words + W - 1) / W;
   // the compiler does not know that tiles are loaded from memory
   asm volatile("" ::: "memory");
   _tile_zero(0);
@@ -107,6 +114,19 @@ void multiply(Rows a, const uint8_t* b, int64_t steps, float* sums, Ahead ahead)
   _tile_stored(3, sums + 768, 64);
   asm volatile("" ::: "memory");
 }
+#else
+/** The same, but for rows that are padding. */
+void multiply(Rows a, const uint8_t* b, Extent extent, float* sums, Ahead ahead) {
+  const Steps inA{a.row / 4, 0, a.step / 4}, inB{0, W * W, 2 * W * W}, inC{W, W * W, 0};
+  const uint32_t *rows = reinterpret_cast<const uint32_t*>(a.data), *columns = reinterpret_cast<const uint32_t*>(b);
+  constexpr int64_t kParts = kStrip / kRegisterRows;
+  const int64_t bytes = (extent.words + W - 1) / W * ahead.each, part = (bytes / 64 + kParts - 1) / kParts;
+  for (int64_t i = 0; i < extent.rows; i += kRegisterRows) {
+    for (int64_t line = 0; line < part; line++, ahead.data += 64) _mm_prefetch(ahead.data, _MM_HINT_T1);
+    multiplyPairs<2>(rows + i * inA.row, inA, columns, inB, sums + i / W * 512 + i % W * W, inC, extent.words, false);
+  }
+}
+#endif
 
 /** total = or += sums. */
 inline const float* added(float* total, const float* sums, bool first) {
@@ -206,6 +226,7 @@ class Block {
   /** Sums are put away while the tiles compute the next: the processor looks far enough ahead. */
   void multiplyAll(int64_t begin, int64_t steps) {
     const int64_t near = std::max<int64_t>(1, kSecond / (steps * kPair)), share = (kPair / rows_ + 63) / 64 * 64;
+    const int64_t words = (std::min(steps * kStrip, s_.depth - begin * kStrip) + 1) / 2;
     Task before{};
     int64_t count = 0;
     for (int64_t first = block_.columnBegin; first < block_.columnEnd; first += near)
@@ -214,7 +235,8 @@ class Block {
           const Task task{block_.rowBegin + i, j};
           const uint8_t *right = second_ + (j * depth_ + begin) * kPair, *next = right + near * depth_ * kPair;
           if (begin + steps == depth_) expect(s_, task, c_);
-          multiply(strip(i, begin, steps), right, steps, latest(count),
+          const Extent extent{std::min(kStrip, s_.rows - task.row * kStrip), words};
+          multiply(strip(i, begin, steps), right, extent, latest(count),
                    {next + i * steps * share, j + near < block_.columnEnd ? share : 0});
           if (count > 0) conclude(before, latest(count - 1), begin, steps);
           before = task;
@@ -247,12 +269,6 @@ class Block {
   float* const sums_;
 };
 
-}  // namespace
-
-int64_t packedBytes(const ProductShape& s) { return strips(s.columns) * strips(s.depth) * kPair; }
-
-int64_t packUnits(const ProductShape& s) { return s.turnedB ? strips(s.columns) : strips(s.depth); }
-
 void packUnit(const ProductShape& s, Numbers b, uint8_t* packed, int64_t unit) {
   const Factor f{b, s.columns, s.depth, !s.turnedB, true};
   const int64_t steps = strips(s.depth);
@@ -278,5 +294,10 @@ void productBlock(const ProductShape& s, Numbers a, const uint8_t* second, const
   Block(s, a, second, addends, c, block, scratch).compute();
 }
 
-}  // namespace amx
+}  // namespace
+
+extern const Products kProducts;
+const Products kProducts = {packUnit, rowStrips, productScratch, productBlock};
+
+}  // namespace VITLAB_ISA
 }  // namespace vitlab

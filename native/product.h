@@ -1,4 +1,4 @@
-// Matrix products on the tiles of AMX (product.cc).
+// Matrix products in bfloat16 (product.cc), for processors that multiply it.
 #pragma once
 #include "kernels.h"
 
@@ -11,7 +11,7 @@ struct ProductShape {
   bool turnedA, turnedB;
 };
 
-/** Rows, columns or depths that tiles take at a time. */
+/** Rows, columns or depths that are taken at a time. */
 constexpr int64_t kStrip = 32;
 inline int64_t strips(int64_t n) { return (n + kStrip - 1) / kStrip; }
 
@@ -25,20 +25,23 @@ struct Addends {
   const float *bias, *residual;
 };
 
-namespace amx {
-
 /** Bytes that the second factor takes, packed. */
-int64_t packedBytes(const ProductShape& shape);
+inline int64_t packedBytes(const ProductShape& s) { return strips(s.columns) * strips(s.depth) * kStrip * kStrip * 2; }
 /** Packing the second factor is so many units of work. */
-int64_t packUnits(const ProductShape& shape);
-void packUnit(const ProductShape& shape, Numbers b, uint8_t* packed, int64_t unit);
-/** The most strips of rows that a block should have. */
-int64_t rowStrips(const ProductShape& shape);
-/** Bytes of scratch, aligned to 64, that a block needs. */
-int64_t productScratch(const ProductShape& shape, const ProductBlock& block);
-/** The part of c in a block; the second factor is packed. */
-void productBlock(const ProductShape& shape, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
-                  const ProductBlock& block, uint8_t* scratch);
+inline int64_t packUnits(const ProductShape& s) { return s.turnedB ? strips(s.columns) : strips(s.depth); }
 
-}  // namespace amx
+struct Products {
+  void (*packUnit)(const ProductShape& shape, Numbers b, uint8_t* packed, int64_t unit);
+  /** The most strips of rows that a block should have. */
+  int64_t (*rowStrips)(const ProductShape& shape);
+  /** Bytes of scratch, aligned to 64, that a block needs. */
+  int64_t (*scratch)(const ProductShape& shape, const ProductBlock& block);
+  /** The part of c in a block; the second factor is packed. */
+  void (*block)(const ProductShape& shape, Numbers a, const uint8_t* second, const Addends& addends, Numbers c,
+                const ProductBlock& block, uint8_t* scratch);
+};
+
+/** Those of this processor; null where it cannot multiply bfloat16. */
+const Products* products();
+
 }  // namespace vitlab

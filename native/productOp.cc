@@ -1,8 +1,6 @@
-// The TensorFlow ops for matrix products in bfloat16 on AMX. Compiled where the compiler knows AMX, and used where the
-// kernels say that the processor has it.
+// The TensorFlow ops for matrix products in bfloat16, used where the processor multiplies it.
 #include "product.h"
 
-#include <cstring>
 #include <vector>
 
 #include "opSupport.h"
@@ -13,22 +11,21 @@ namespace {
 /** The second factor in the order in which products use it. */
 void pack(OpKernelContext* context, const ProductShape& s, const Tensor& b, uint8_t* packed) {
   const Numbers given = numbers(b);
-  inBlocks(context, amx::packUnits(s), 4, [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; unit++) amx::packUnit(s, given, packed, unit);
+  inBlocks(context, packUnits(s), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; unit++) products()->packUnit(s, given, packed, unit);
   });
 }
 
-/** Whether the processor has tiles, and they are wanted. */
-absl::Status tilesThere() {
-  if (std::strcmp(halfKernels().name, "amx") == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError("this op needs AMX, which is not there or not wanted");
+absl::Status productsThere() {
+  if (products()) return absl::OkStatus();
+  return absl::FailedPreconditionError("this op needs a processor that multiplies bfloat16, and VITLAB_BF16 to want it");
 }
 
 /** Packs a factor that many products have, once. */
 class PackOp : public OpKernel {
  public:
   explicit PackOp(OpKernelConstruction* context) : OpKernel(context) {
-    OP_REQUIRES_OK(context, tilesThere());
+    OP_REQUIRES_OK(context, productsThere());
     OP_REQUIRES_OK(context, context->GetAttr("transpose", &turned_));
   }
   void Compute(OpKernelContext* context) override {
@@ -36,7 +33,7 @@ class PackOp : public OpKernel {
     OP_REQUIRES(context, b.dims() == 2, absl::InvalidArgumentError("a factor must be a matrix"));
     const ProductShape s{0, b.dim_size(turned_ ? 0 : 1), b.dim_size(turned_ ? 1 : 0), false, turned_};
     Tensor* packed = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({amx::packedBytes(s) / 2}), &packed));
+    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({packedBytes(s) / 2}), &packed));
     if (b.NumElements() > 0) pack(context, s, b, static_cast<uint8_t*>(packed->data()));
   }
 
@@ -58,7 +55,7 @@ REGISTER_KERNEL_BUILDER(Name("VitlabPack").Device(tensorflow::DEVICE_CPU), PackO
 class ProductOp : public OpKernel {
  public:
   explicit ProductOp(OpKernelConstruction* context) : OpKernel(context) {
-    OP_REQUIRES_OK(context, tilesThere());
+    OP_REQUIRES_OK(context, productsThere());
     OP_REQUIRES_OK(context, context->GetAttr("transpose_a", &shape_.turnedA));
     OP_REQUIRES_OK(context, context->GetAttr("transpose_b", &shape_.turnedB));
     OP_REQUIRES_OK(context, context->GetAttr("columns", &shape_.columns));
@@ -73,7 +70,7 @@ class ProductOp : public OpKernel {
     s.rows = a.dim_size(s.turnedA ? 1 : 0);
     s.depth = a.dim_size(s.turnedA ? 0 : 1);
     if (!isPacked) s.columns = b.dim_size(s.turnedB ? 0 : 1);
-    const bool fits = isPacked ? b.dtype() == tensorflow::DT_BFLOAT16 && b.TotalBytes() == amx::packedBytes(s)
+    const bool fits = isPacked ? b.dtype() == tensorflow::DT_BFLOAT16 && b.TotalBytes() == packedBytes(s)
                                : b.dim_size(s.turnedB ? 1 : 0) == s.depth;
     OP_REQUIRES(context, s.depth > 0 && fits, absl::InvalidArgumentError("factors do not fit each other"));
     const Addends addends{biases_ ? optional(context, 2, s.columns, "bias") : nullptr,
@@ -90,14 +87,14 @@ class ProductOp : public OpKernel {
     const uint8_t* second = static_cast<const uint8_t*>(b.data());
     if (!isPacked) {
       OP_REQUIRES_OK(context,
-                     context->allocate_temp(tensorflow::DT_UINT8, TensorShape({amx::packedBytes(s)}), &packed));
+                     context->allocate_temp(tensorflow::DT_UINT8, TensorShape({packedBytes(s)}), &packed));
       pack(context, s, b, packed.flat<uint8_t>().data());
       second = packed.flat<uint8_t>().data();
     }
 
     // blocks that a core's cache has room for, some for each thread; where rows are too few, of parts of the columns
     const int64_t threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
-    const int64_t rows = strips(s.rows), columns = strips(s.columns), most = amx::rowStrips(s);
+    const int64_t rows = strips(s.rows), columns = strips(s.columns), most = products()->rowStrips(s);
     const int64_t wanted = threads > 1 ? 2 * threads : 1, needed = (rows + most - 1) / most;
     const int64_t down = std::min(rows, (needed + wanted - 1) / wanted * wanted);
     const int64_t across = down < wanted ? std::min(columns, (wanted + down - 1) / down) : 1;
@@ -105,7 +102,7 @@ class ProductOp : public OpKernel {
       const int64_t i = unit / across, j = unit % across;
       const ProductBlock block{rows * i / down, rows * (i + 1) / down, columns * j / across, columns * (j + 1) / across};
       thread_local Scratch scratch;
-      amx::productBlock(s, first, second, addends, c, block, scratch.bytes(amx::productScratch(s, block)));
+      products()->block(s, first, second, addends, c, block, scratch.bytes(products()->scratch(s, block)));
     });
   }
 

@@ -139,14 +139,17 @@ const instructionSets = {
   arm64: [{ name: 'baseline', width: 4, registers: 32, flags: undefined }],
 };
 
-/** For products, and attention in bfloat16, with the tiles of AMX. */
-const amxFlags = ['-mamx-tile', '-mamx-bf16', '-mavx512bf16'];
+/** Those that multiply bfloat16, for products and attention in it: vectors of AVX-512, and the tiles of AMX. */
+const halfSets = [
+  { name: 'avx512bf16', flags: ['-mavx512bf16'] },
+  { name: 'amx', flags: ['-mavx512bf16', '-mamx-tile', '-mamx-bf16'] },
+];
 
-/** Whether a compiler, with its assembler, knows AMX; those before GCC 11 and Clang 12 do not. */
-function knowsAmx(compiler) {
+/** Whether a compiler, with its assembler, knows all of them; those before GCC 11 and Clang 12 do not. */
+function knowsHalf(compiler) {
   if (process.arch !== 'x64') return false;
   const input = '#include <immintrin.h>\nvoid f() { _tile_dpbf16ps(0, 1, 2); }\n';
-  return ask(compiler, [...amxFlags, '-x', 'c++', '-c', '-', '-o', '/dev/null'], { input }) !== undefined;
+  return ask(compiler, [...halfSets.at(-1).flags, '-x', 'c++', '-c', '-', '-o', '/dev/null'], { input }) !== undefined;
 }
 
 /** vitlab's own TensorFlow ops (native/): kernels for each instruction set, and what registers them. */
@@ -179,10 +182,10 @@ function ops(root) {
       const headers = [path.join(root, 'node_modules/node-api-headers/include'), path.join(wheel, 'include')];
       const defines = ['-DNDEBUG', '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=vitlab_ops'];
       const registering = ['-O2', ...defines, ...headers.map((header) => `-I${header}`)];
-      const amx = knowsAmx(compiler.command);
+      const half = knowsHalf(compiler.command);
       await compile('ops.cc', 'ops', registering);
-      if (amx) await compile('productOp.cc', 'productOp', registering);
-      await compile('dispatch.cc', 'dispatch', ['-O2', ...(amx ? ['-DVITLAB_AMX'] : [])]);
+      await compile('productOp.cc', 'productOp', registering);
+      await compile('dispatch.cc', 'dispatch', ['-O2', ...(half ? ['-DVITLAB_HALF'] : [])]);
       for (const { name, width, registers, flags } of instructionSets[process.arch]) {
         const wide = flags ? [...flags, '-mfma', `-mprefer-vector-width=${32 * width}`] : [];
         const size = [`-DVITLAB_WIDTH=${width}`, `-DVITLAB_REGISTERS=${registers}`];
@@ -192,16 +195,18 @@ function ops(root) {
         await compile('depthwise.cc', `depthwise-${name}`, all);
         await compile('dropout.cc', `dropout-${name}`, all);
         await compile('updates.cc', `updates-${name}`, [...all, '-ffp-contract=off']);
-        if (!amx || name !== 'avx512') continue;
-        const onTiles = [...fast, ...amxFlags, '-DVITLAB_ISA=amx'];
-        await compile('amx.cc', 'amx', onTiles);
-        await compile('product.cc', 'product', onTiles);
+        if (!half || name !== 'avx512') continue;
+        for (const set of halfSets) {
+          const multiplying = [...fast, ...set.flags, `-DVITLAB_ISA=${set.name}`];
+          await compile('halfAttention.cc', `halfAttention-${set.name}`, multiplying);
+          await compile('product.cc', `product-${set.name}`, multiplying);
+        }
       }
       const part = path.join(temporary(root), 'vitlab_ops.node');
       const links = [`-L${wheel}`, ...libraries.map((so) => `-l:${so}`), `-Wl,-rpath,$ORIGIN/${relative}`];
       await run(compiler.command, ['-shared', ...objects, '-o', part, ...links]);
       renameSync(part, path.join(root, opsFile));
-      return { compiler: compiler.version, amx };
+      return { compiler: compiler.version, half };
     },
   };
 }

@@ -2,9 +2,13 @@
 // updates in one pass over memory each. They run on processors only.
 import fs from 'node:fs';
 import path from 'node:path';
+import { UsageError } from '../errors.js';
 import { isTensorflow, type OpAttribute, tensorflow } from './backend.js';
 import { type OwnAttributes, ownOpsWanted } from './ownOps.js';
 import type { Tensor, tf } from './tf.js';
+
+/** What VITLAB_BF16 may name: instructions that multiply bfloat16, by which the ops do where the processor has them. */
+const HALF_INSTRUCTIONS: readonly string[] = ['amx', 'avx512bf16', 'none'];
 
 /** The instructions that the loaded ops use, such as `avx512`, and those of their products in bfloat16, such as `amx`. */
 let instructions: { float: string; half: string } | undefined;
@@ -15,6 +19,10 @@ let instructions: { float: string; half: string } | undefined;
  */
 export function loadNativeOps(): void {
   if (instructions !== undefined || !ownOpsWanted()) return;
+  const wanted = process.env['VITLAB_BF16'];
+  if (wanted !== undefined && !HALF_INSTRUCTIONS.includes(wanted)) {
+    throw new UsageError(`VITLAB_BF16 is '${wanted}', but must be one of ${HALF_INSTRUCTIONS.join(', ')}.`);
+  }
   const packageFile = require.resolve('@tensorflow/tfjs-node-gpu/package.json');
   const file = path.join(path.dirname(packageFile), 'lib/napi-v8/vitlab_ops.node');
   if (!fs.existsSync(file)) return;
@@ -28,8 +36,8 @@ export const nativeInstructions = (): Readonly<{ float: string; half: string }> 
 /** Whether the ops can be used now: they are loaded, TensorFlow computes, and nobody wants ordinary ops only. */
 export const hasNativeOps = (): boolean => instructions !== undefined && ownOpsWanted() && isTensorflow();
 
-/** Whether they have matrix products on AMX. */
-export const hasTiles = (): boolean => hasNativeOps() && instructions!.half === 'amx';
+/** Whether they have matrix products in bfloat16: the processor multiplies it. */
+export const hasHalfProducts = (): boolean => hasNativeOps() && instructions!.half !== instructions!.float;
 
 /** Ops that layers and optimisers ask for. `BiasAdd` is TensorFlow's, under no name of tfjs. */
 const ASKED_FOR: ReadonlySet<string> = new Set([

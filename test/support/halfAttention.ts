@@ -1,7 +1,15 @@
-// Attention between matrix products in bfloat16, with its gradients. As a script: prints a digest of all, for the number
-// of threads that TF_NUM_INTRAOP_THREADS names.
+// Attention between matrix products in bfloat16, with its gradients. As a script: prints the instructions, a digest of some
+// results, and how far those of each case are off.
 import { createHash } from 'node:crypto';
-import { Program, startEngine, type Tensor, tf, valueAndGradients } from '../../src/engine/index.js';
+import {
+  nativeInstructions,
+  Program,
+  startEngine,
+  type Tensor,
+  tf,
+  valueAndGradients,
+  withPortableOps,
+} from '../../src/engine/index.js';
 import { attention, linear } from '../../src/nn/index.js';
 
 export interface AttentionCase {
@@ -47,6 +55,35 @@ export function attentionBetweenProducts(
   return results;
 }
 
+/**
+ * What the norm of each result is off, and its largest entry, from what ordinary ops make of the same: as shares of norm and
+ * largest entry, where these are above 1.
+ */
+export function attentionErrors(
+  shape: AttentionCase,
+  precision: 'fp32' | 'bf16',
+): Record<string, { norm: number; largest: number }> {
+  const expected = withPortableOps(() => attentionBetweenProducts(shape, 'fp32'));
+  const results = attentionBetweenProducts(shape, precision);
+  const share = (measure: (x: Tensor) => Tensor, key: string): number => {
+    const off = measure(tf.sub(results[key]!, expected[key]!)).dataSync()[0]!;
+    return off / Math.max(1, measure(expected[key]!).dataSync()[0]!);
+  };
+  return Object.fromEntries(
+    Object.keys(expected).map((key) => {
+      return [key, { norm: share((x) => tf.norm(x), key), largest: share((x) => tf.max(tf.abs(x)), key) }];
+    }),
+  );
+}
+
+/** Tokens and sizes of heads that are whole strips of 16 and 32, and others; more tokens than are taken at a time. */
+export const ATTENTION_CASES: readonly AttentionCase[] = (
+  [
+    ...[[1, 8] as const, [7, 24] as const, [17, 32] as const, [49, 64] as const],
+    ...[[101, 24] as const, [197, 64] as const, [300, 8] as const],
+  ] as const
+).flatMap(([tokens, size]) => [false, true].map((added) => ({ batch: 2, tokens, numHeads: 2, size, added })));
+
 async function main(): Promise<void> {
   await startEngine('tensorflow');
   const hash = createHash('sha256');
@@ -54,7 +91,8 @@ async function main(): Promise<void> {
     const results = attentionBetweenProducts({ batch: 5, tokens: 49, numHeads: 3, size: 32, added }, 'bf16');
     for (const tensor of Object.values(results)) hash.update(tensor.dataSync());
   }
-  console.log(hash.digest('hex'));
+  const errors = ATTENTION_CASES.map((shape) => attentionErrors(shape, 'bf16'));
+  console.log(JSON.stringify({ ...nativeInstructions(), digest: hash.digest('hex'), errors }));
 }
 
 if (require.main === module) void main();

@@ -1,6 +1,8 @@
-// Matrix products in bfloat16 of every form. As a script: prints the instructions and a digest of all results.
+// Matrix products in bfloat16 of every form. As a script: prints the instructions, a digest of all results, and how far
+// those of each case are off.
 import { createHash } from 'node:crypto';
 import { nativeInstructions, Program, startEngine, type Tensor, tf } from '../../src/engine/index.js';
+import { hasHalfProducts } from '../../src/engine/nativeOps.js';
 import { addBias } from '../../src/nn/index.js';
 
 export interface ProductCase {
@@ -62,13 +64,57 @@ export function halfProducts(shape: ProductCase): Record<string, Tensor> {
   return results;
 }
 
+/** As bfloat16 rounds it: to the nearest, to even between two. */
+function rounded(values: ArrayLike<number>): Float32Array {
+  const floats = Float32Array.from(values);
+  const bits = new Uint32Array(floats.buffer);
+  bits.forEach((word, i) => {
+    bits[i] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  });
+  return floats;
+}
+
+/**
+ * The largest distance of a result from the product of rounded factors, summed in float64, and what is added to it: as a share
+ * of what a sum in float32 and rounding may be off. TensorFlow's own products are rounded to bfloat16.
+ */
+export function largestError(shape: ProductCase, results: Record<string, Tensor>): number {
+  const { rows, columns, depth, turned } = shape;
+  const inputs = productInputs(shape);
+  const [a, b] = [rounded(inputs.a.dataSync()), rounded(inputs.b.dataSync())];
+  const [bias, rest] = [inputs.bias.dataSync(), inputs.rest.dataSync()];
+  const made = Object.fromEntries(Object.entries(results).map(([key, y]) => [key, y.dataSync()]));
+  const tolerance = 4e-6 * Math.sqrt(depth);
+  let largest = 0;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      let sum = 0;
+      for (let k = 0; k < depth; k++) {
+        sum += a[turned[0] ? k * rows + i : i * depth + k]! * b[turned[1] ? j * depth + k : k * columns + j]!;
+      }
+      const at = i * columns + j;
+      const expected = { plain: sum, biased: sum + bias[j]!, all: sum + bias[j]! + rest[at]!, again: sum };
+      for (const [key, value] of Object.entries(expected)) {
+        // the first of two products is rounded before the second
+        const rounded = (hasHalfProducts() ? 0 : 1) + (key === 'again' ? 1 : 0);
+        const allowed = tolerance + rounded * Math.abs(sum) * 2 ** -8;
+        const share = Math.abs(made[key]![at]! - value) / allowed;
+        if (!(share <= largest)) largest = share;
+      }
+    }
+  }
+  return largest;
+}
+
 async function main(): Promise<void> {
   await startEngine('tensorflow');
   const digest = createHash('sha256');
-  for (const shape of PRODUCT_CASES) {
-    for (const tensor of Object.values(halfProducts(shape))) digest.update(tensor.dataSync());
-  }
-  console.log(JSON.stringify({ half: nativeInstructions()?.half, digest: digest.digest('hex') }));
+  const errors = PRODUCT_CASES.map((shape) => {
+    const results = halfProducts(shape);
+    for (const tensor of Object.values(results)) digest.update(tensor.dataSync());
+    return largestError(shape, results);
+  });
+  console.log(JSON.stringify({ ...nativeInstructions(), digest: digest.digest('hex'), errors }));
 }
 
 if (require.main === module) void main();

@@ -5,12 +5,12 @@ import { type Tensor, tf } from '../tf.js';
 import { autocast } from './autocast.js';
 import { biasesInside } from './biases.js';
 import { savedModelBytes } from './graph.js';
+import { ownHalfProducts } from './halfProducts.js';
 import { fastProducts } from './products.js';
 import { Recorder, type Recording } from './recorder.js';
 import type { Tensors } from './recordingSession.js';
 import { openSession, type Session } from './sessions.js';
 import { SessionValues } from './sessionValues.js';
-import { productsOnTiles } from './tiles.js';
 
 /** Inputs of a step; a number is a float32 scalar. */
 export type StepInputs = Record<string, Tensor | number>;
@@ -152,7 +152,7 @@ export class Program {
     const changed = new Set([...this.recordings.values()].flatMap((recording) => [...recording.changed]));
     const fixed = [...variables.values()].filter((variable) => !changed.has(variable));
     if (this.precision === 'fp32') return savedModelBytes(fastProducts(nodes, fixed));
-    return savedModelBytes(autocast(biasesInside(productsOnTiles(nodes)), fixed));
+    return savedModelBytes(autocast(biasesInside(ownHalfProducts(nodes)), fixed));
   }
 
   /** The graph as a session of this program's own. */

@@ -1,6 +1,6 @@
-// Matrix products as our own op on the tiles of AMX (native/product.cc), with the bias and the residual that follow. A
-// rewrite of the recorded graph, for bfloat16.
-import { hasTiles } from '../nativeOps.js';
+// Matrix products in bfloat16 as our own op (native/product.cc), with the bias and the residual that follow. A rewrite of the
+// recorded graph.
+import { hasHalfProducts } from '../nativeOps.js';
 import {
   DataType,
   first,
@@ -16,7 +16,7 @@ import {
 } from './graph.js';
 import { asMatMul } from './products.js';
 
-/** Rows and columns that a product needs for tiles to pay. */
+/** Rows and columns that a product needs for our op to pay. */
 const LEAST = 16;
 
 const FLOAT = typeAttribute(DataType.float);
@@ -30,11 +30,11 @@ interface Fused {
   residual?: string;
 }
 
-/** `nodes` with products on tiles, where the processor has them. They round what they multiply to bfloat16. */
-export const productsOnTiles = (nodes: readonly GraphNode[]): GraphNode[] =>
-  hasTiles() ? new Tiled(nodes.map(asMatMul)).nodes : [...nodes];
+/** `nodes` with products of ours, where the processor multiplies bfloat16. They round what they multiply to it. */
+export const ownHalfProducts = (nodes: readonly GraphNode[]): GraphNode[] =>
+  hasHalfProducts() ? new HalfProducts(nodes.map(asMatMul)).nodes : [...nodes];
 
-class Tiled {
+class HalfProducts {
   readonly nodes: GraphNode[];
   private readonly readers: Readers;
   private readonly makers: ReadonlyMap<string, GraphNode>;

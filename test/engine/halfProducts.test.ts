@@ -1,13 +1,13 @@
-// Matrix products on the tiles of AMX: what a graph becomes, and what its products are. Where the processor has none,
-// graphs stay as they are, and the same results must come from TensorFlow's ops.
+// Matrix products in bfloat16 by an op of our own: what a graph becomes, and what its products are. Where the processor
+// does not multiply bfloat16, graphs stay as they are, and the same results must come from TensorFlow's ops.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { biasesInside } from '../../src/engine/capture/biases.js';
 import type { GraphNode } from '../../src/engine/capture/graph.js';
+import { ownHalfProducts } from '../../src/engine/capture/halfProducts.js';
 import { Recorder } from '../../src/engine/capture/recorder.js';
-import { productsOnTiles } from '../../src/engine/capture/tiles.js';
 import {
   executeOwn,
   Program,
@@ -17,10 +17,10 @@ import {
   tf,
   valueAndGradients,
 } from '../../src/engine/index.js';
-import { hasTiles } from '../../src/engine/nativeOps.js';
+import { hasHalfProducts } from '../../src/engine/nativeOps.js';
 import { addBias, gelu, init, linear, Parameter } from '../../src/nn/index.js';
 import { createOptimizer } from '../../src/train/index.js';
-import { halfProducts, PRODUCT_CASES, productInputs } from '../support/halfProducts.js';
+import { PRODUCT_CASES } from '../support/halfProducts.js';
 
 before(() => startEngine('tensorflow'));
 
@@ -41,14 +41,14 @@ function assertOrdered(nodes: readonly GraphNode[]): void {
 }
 const of = (nodes: readonly GraphNode[], op: string): GraphNode[] => nodes.filter((node) => node.op === op);
 
-describe('productsOnTiles', () => {
+describe('ownHalfProducts', () => {
   const inputs = { x: random([4, 8, 24]), w: random([40, 24]), bias: random([40]), rest: random([4, 8, 40]) };
 
   it('takes the bias and the residual into the product', () => {
     const nodes = recorded(({ x, w, bias, rest }) => ({ y: tf.add(rest!, linear(x!, w!, bias!)) }), inputs);
-    const tiled = productsOnTiles(nodes);
+    const tiled = ownHalfProducts(nodes);
     const kinds = [of(tiled, 'VitlabProduct').length, of(tiled, 'BiasAdd').length, of(tiled, 'Add').length];
-    assert.deepEqual(kinds, hasTiles() ? [1, 0, 0] : [0, 1, 1]);
+    assert.deepEqual(kinds, hasHalfProducts() ? [1, 0, 0] : [0, 1, 1]);
     const [product] = of(tiled, 'VitlabProduct');
     if (!product) return;
     assert.deepEqual([product.attributes['biases']?.value, product.attributes['residuals']?.value], [1, 1]);
@@ -62,10 +62,10 @@ describe('productsOnTiles', () => {
       const y = tf.reshape(biased, [4, 8, 40]);
       return { biased, y: tf.add(rest!, y), again: tf.exp(y), wide: tf.add(linear(tf.exp(x!), w!), bias!) };
     }, inputs);
-    const tiled = productsOnTiles(nodes);
+    const tiled = ownHalfProducts(nodes);
     assert.equal(of(tiled, 'Add').length, 2);
     const products = of(tiled, 'VitlabProduct');
-    assert.equal(products.length, hasTiles() ? 2 : 0);
+    assert.equal(products.length, hasHalfProducts() ? 2 : 0);
     for (const { attributes } of products) assert.equal(attributes['residuals'], undefined);
   });
 
@@ -73,12 +73,12 @@ describe('productsOnTiles', () => {
     const nodes = recorded(({ x, w }) => ({ y: tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D) }), {
       ...{ x: random([8, 64]), w: random([64, 64]) },
     });
-    assert.equal(of(productsOnTiles(nodes), 'VitlabProduct').length, 0);
+    assert.equal(of(ownHalfProducts(nodes), 'VitlabProduct').length, 0);
   });
 
   it('names nothing that is not there, no node twice, and what is read before its readers', () => {
     const nodes = recorded(({ x, w, bias, rest }) => ({ y: tf.add(rest!, linear(x!, w!, bias!)) }), inputs);
-    assertOrdered(productsOnTiles(nodes));
+    assertOrdered(ownHalfProducts(nodes));
   });
 
   it('computes before an update in place what it waits for, though what follows reads the new values', () => {
@@ -106,7 +106,7 @@ describe('productsOnTiles', () => {
       };
     };
     const nodes = recorded(stepOfNew(), { x: inputs.x });
-    assertOrdered(productsOnTiles(nodes));
+    assertOrdered(ownHalfProducts(nodes));
     assertOrdered(biasesInside(nodes));
     const [half, whole] = [{ precision: 'bf16' } as const, { mode: 'eager' } as const].map((options) => {
       const program = new Program(options).define('s', stepOfNew());
@@ -121,45 +121,38 @@ describe('productsOnTiles', () => {
   });
 });
 
-/** As bfloat16 rounds it: to the nearest, to even between two. */
-function rounded(values: ArrayLike<number>): Float32Array {
-  const floats = Float32Array.from(values);
-  const bits = new Uint32Array(floats.buffer);
-  bits.forEach((word, i) => {
-    bits[i] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
-  });
-  return floats;
-}
-
 describe('products in bfloat16', () => {
-  it('are those of rounded factors, summed in float32, with what is added to them', () => {
-    for (const shape of PRODUCT_CASES) {
-      const { rows, columns, depth, turned } = shape;
-      const inputs = productInputs(shape);
-      const [a, b] = [rounded(inputs.a.dataSync()), rounded(inputs.b.dataSync())];
-      const [bias, rest] = [inputs.bias.dataSync(), inputs.rest.dataSync()];
-      const made = Object.fromEntries(Object.entries(halfProducts(shape)).map(([key, y]) => [key, y.dataSync()]));
-      // TensorFlow rounds the products themselves as well
-      const tolerance = (hasTiles() ? 2e-6 : 2 ** -7) * Math.sqrt(depth);
-      for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < columns; j++) {
-          let sum = 0;
-          for (let k = 0; k < depth; k++) {
-            sum += a[turned[0] ? k * rows + i : i * depth + k]! * b[turned[1] ? j * depth + k : k * columns + j]!;
-          }
-          const expected = { plain: sum, biased: sum + bias[j]!, all: sum + bias[j]! + rest[i * columns + j]! };
-          for (const [key, value] of Object.entries(expected)) {
-            const off = Math.abs(made[key]![i * columns + j]! - value);
-            assert.ok(off < tolerance, `${JSON.stringify(shape)} ${key}[${i}, ${j}] is off by ${off}`);
-          }
-          const off = Math.abs(made['again']![i * columns + j]! - sum);
-          assert.ok(
-            off <= tolerance + Math.abs(sum) * 2 ** -8,
-            `${JSON.stringify(shape)} again[${i}, ${j}] is off by ${off}`,
-          );
-        }
+  it('are those of rounded factors with any instructions, and have the same bits with any number of threads', () => {
+    const script = path.join(__dirname, '..', 'support', 'halfProducts.ts');
+    const run = (extra: Record<string, string>): { float: string; half: string; digest: string; errors: number[] } => {
+      const env = { ...process.env, ...extra };
+      const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script], {
+        encoding: 'utf8',
+        env,
+      });
+      assert.equal(status, 0, stderr);
+      return JSON.parse(stdout);
+    };
+    const { half } = run({});
+    for (const VITLAB_BF16 of ['amx', 'avx512bf16', 'none']) {
+      const [one, three] = ['1', '3'].map((threads) => run({ VITLAB_BF16, TF_NUM_INTRAOP_THREADS: threads }));
+      assert.deepEqual(one, three);
+      assert.equal(one!.errors.length, PRODUCT_CASES.length);
+      for (const [i, error] of one!.errors.entries()) {
+        assert.ok(error < 1, `${VITLAB_BF16}, ${JSON.stringify(PRODUCT_CASES[i])}: ${error} of what is allowed`);
       }
+      // instructions that the processor does not have are not used
+      assert.ok([VITLAB_BF16, one!.float].includes(one!.half));
+      if (VITLAB_BF16 === half) assert.equal(one!.half, half);
     }
+  });
+
+  it('are refused with instructions that nobody knows', () => {
+    const script = path.join(__dirname, '..', 'support', 'halfProducts.ts');
+    const env = { ...process.env, VITLAB_BF16: 'avx512' };
+    const { status, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script], { encoding: 'utf8', env });
+    assert.equal(status, 1);
+    assert.match(stderr, /UsageError: VITLAB_BF16 is 'avx512', but must be one of amx, avx512bf16, none\./);
   });
 
   it('have the same bits with a weight that no step changes, which is packed when it is set', () => {
@@ -180,25 +173,8 @@ describe('products in bfloat16', () => {
     given.dispose();
   });
 
-  it('have the same bits with any number of threads, and can be had without tiles', () => {
-    const script = path.join(__dirname, '..', 'support', 'halfProducts.ts');
-    const [one, two, none] = [
-      { TF_NUM_INTRAOP_THREADS: '1' },
-      { TF_NUM_INTRAOP_THREADS: '3' },
-      { VITLAB_AMX: '0' },
-    ].map((extra) => {
-      const env = { ...process.env, ...extra };
-      const run = spawnSync(process.execPath, ['--import', 'tsx', script], { encoding: 'utf8', env });
-      assert.equal(run.status, 0, run.stderr);
-      return JSON.parse(run.stdout) as { half: string; digest: string };
-    });
-    assert.deepEqual(one, two);
-    assert.notEqual(none!.half, 'amx');
-    assert.equal(none!.digest === one!.digest, !hasTiles());
-  });
-
   it('refuse factors that do not fit each other', () => {
-    if (!hasTiles()) return;
+    if (!hasHalfProducts()) return;
     const attributes = { transpose_a: { bool: false }, transpose_b: { bool: false } };
     const product = (b: Tensor): Tensor => executeOwn('VitlabProduct', [random([16, 8]), b], 1, attributes)[0]!;
     assert.deepEqual(product(random([8, 5])).shape, [16, 5]);
