@@ -76,6 +76,10 @@ class Side {
     return lines.find((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines.at(-1)!;
   }
 
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
   stop(): void {
     this.child.kill();
   }
@@ -107,9 +111,20 @@ class Contestant {
     return { rounds: this.rounds, firstMs: this.ready.firstMs, peakMB: peakBytes / 2 ** 20 };
   }
 
+  /** Its process. */
+  get pid(): number | undefined {
+    return this.side.pid;
+  }
+
   stop(): void {
     this.side.stop();
   }
+}
+
+/** Our side. */
+export function ours(): Contestant {
+  // node looks for tsx from the folder that it works in
+  return Contestant.start(process.execPath, ['--import', 'tsx', path.join(__dirname, 'worker.ts')], __dirname);
 }
 
 /** Short runs are repeated within a round, up to this long and this often. */
@@ -137,11 +152,8 @@ interface Ready {
 /** Measures one row. */
 export async function measure(row: Row, options: MeasureOptions): Promise<Measurement> {
   const { torch, rounds, folder } = options;
-  // node looks for tsx from the folder that it works in
-  const worker = ['--import', 'tsx', path.join(__dirname, 'worker.ts')];
   const script = [path.join(__dirname, 'peer.py'), String(os.availableParallelism())];
   const peers = row.kind === 'first' || !torch ? 0 : options.compile && 'model' in row ? 2 : 1;
-  const ours = (): Contestant => Contestant.start(process.execPath, worker, __dirname);
   const peer = (...more: string[]): Contestant => Contestant.start(torch!, [...script, ...more]);
   const sides = [ours()];
   if (peers > 0) sides.push(peer());
@@ -208,4 +220,4 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
-const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+export const round = (value: number, digits: number): number => Number(value.toFixed(digits));

@@ -39,7 +39,7 @@ struct Factor {
 };
 
 /** A strip of a factor at the depths of a step. What is outside is zero. */
-void pack(const Factor& f, int64_t strip, int64_t step, uint8_t* to) {
+void packStrip(const Factor& f, int64_t strip, int64_t step, uint8_t* to) {
   const int64_t across = strip * kStrip, down = step * kStrip;
   const int64_t first = f.byDepth ? down : across, rows = f.byDepth ? f.depth : f.size;
   const int64_t column = f.byDepth ? across : down, columns = f.byDepth ? f.size : f.depth;
@@ -212,7 +212,7 @@ class Block {
     const int64_t count = rows_ - ready_;
     for (int64_t n = 0; n < count * steps; n++) {
       const int64_t i = ready_ + (s_.turnedA ? n % count : n / steps), step = s_.turnedA ? n / count : n % steps;
-      pack(f, block_.rowBegin + i, begin + step, packed_ + (i * steps + step) * kPair);
+      packStrip(f, block_.rowBegin + i, begin + step, packed_ + (i * steps + step) * kPair);
     }
   }
 
@@ -274,10 +274,10 @@ void packUnit(const ProductShape& s, Numbers b, uint8_t* packed, int64_t unit) {
   const int64_t steps = strips(s.depth);
   // in the order in which the numbers are in memory
   if (s.turnedB) {
-    for (int64_t step = 0; step < steps; step++) pack(f, unit, step, packed + (unit * steps + step) * kPair);
+    for (int64_t step = 0; step < steps; step++) packStrip(f, unit, step, packed + (unit * steps + step) * kPair);
   } else {
     for (int64_t strip = 0; strip < strips(s.columns); strip++)
-      pack(f, strip, unit, packed + (strip * steps + unit) * kPair);
+      packStrip(f, strip, unit, packed + (strip * steps + unit) * kPair);
   }
 }
 

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Measurement } from '../../bench/measure.js';
+import { partOf } from '../../bench/profile.js';
 import { compareWith } from '../../bench/regression.js';
 import { cli, temporaryFolder } from '../recipes/support.js';
 
@@ -35,6 +36,23 @@ describe('vitlab bench', () => {
     } finally {
       folder.remove();
     }
+  });
+
+  it('tells by its file and function what a sample of the processor is of', () => {
+    const own = (isa: string, name: string): string =>
+      `vitlab_ops.node\t[.] vitlab::${isa}::(anonymous namespace)::${name}`;
+    const samples = {
+      products: [own('amx', 'productBlock'), own('avx512bf16', 'packStrip'), '[JIT] tid 7\t[.] 0x00007fc1bce7d3b2'],
+      attention: [own('avx512', 'tile<6, 4>'), own('amx', 'product'), own('amx', 'pack'), own('avx2', 'attentionGrad')],
+      gelu: [own('avx512', 'geluGrad')],
+      'layer norm': [own('avx512', 'layerNormGradInput')],
+      'biases and their gradients': [own('avx512', 'columnSum')],
+      depthwise: [own('avx512', 'convolve<7>')],
+      update: ['vitlab_ops.node\t[.] vitlab::avx512::adam'],
+      'the rest': ['[kernel.kallsyms]\t[k] finish_task_switch.isra.0', 'libc.so.6\t[.] malloc'],
+    };
+    for (const [part, of] of Object.entries(samples))
+      for (const sample of of) assert.equal(partOf(sample), part, sample);
   });
 
   it('compares the ratios that both reports have, within a tolerance', () => {
