@@ -1,5 +1,6 @@
 // Attention between matrix products in bfloat16, with its gradients. As a script: prints the instructions, a digest of some
 // results, and how far those of each case are off.
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {
   nativeInstructions,
@@ -67,6 +68,8 @@ export function attentionErrors(
   const results = attentionBetweenProducts(shape, precision);
   const share = (measure: (x: Tensor) => Tensor, key: string): number => {
     const off = measure(tf.sub(results[key]!, expected[key]!)).dataSync()[0]!;
+    // JSON has no NaN: it would be printed as null, which is below everything
+    assert.ok(Number.isFinite(off), `${key} is off by ${off}`);
     return off / Math.max(1, measure(expected[key]!).dataSync()[0]!);
   };
   return Object.fromEntries(
