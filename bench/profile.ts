@@ -37,8 +37,7 @@ async function profile(row: ModelRow, seconds: number): Promise<{ ms: number; sh
       stdio: 'ignore',
     });
     const ended = new Promise((resolve, reject) => recording.once('exit', resolve).once('error', reject));
-    const rounds = Math.ceil(seconds / 0.25);
-    for (let i = 0; i < rounds; i++) await side.round();
+    for (const end = performance.now() + 1000 * seconds; performance.now() < end; ) await side.round();
     recording.kill('SIGINT');
     await ended;
     const report = ['report', '--input', samples, '--fields', 'sample,dso,sym', '--field-separator', '\t'];

@@ -46,15 +46,6 @@ struct Half {
 };
 
 #if defined(VITLAB_HALF)
-namespace amx {
-extern const HalfAttention kHalfAttention;
-extern const Products kProducts;
-}
-namespace avx512bf16 {
-extern const HalfAttention kHalfAttention;
-extern const Products kProducts;
-}
-
 /** Whether the processor's vectors of 512 bits multiply bfloat16. */
 static bool hasPairs() {
   unsigned a, b, c, d;

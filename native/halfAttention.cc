@@ -411,7 +411,6 @@ void attentionGrad(const AttentionShape& s, Numbers dout, Numbers qkv, Numbers o
 
 }  // namespace
 
-extern const HalfAttention kHalfAttention;
 const HalfAttention kHalfAttention = {attentionScratch, attention, attentionGrad};
 
 }  // namespace VITLAB_ISA

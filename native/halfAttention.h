@@ -10,4 +10,11 @@ struct HalfAttention {
   decltype(Kernels::attentionGrad) backward;
 };
 
+namespace amx {
+extern const HalfAttention kHalfAttention;
+}
+namespace avx512bf16 {
+extern const HalfAttention kHalfAttention;
+}
+
 }  // namespace vitlab

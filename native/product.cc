@@ -296,7 +296,6 @@ void productBlock(const ProductShape& s, Numbers a, const uint8_t* second, const
 
 }  // namespace
 
-extern const Products kProducts;
 const Products kProducts = {packUnit, rowStrips, productScratch, productBlock};
 
 }  // namespace VITLAB_ISA

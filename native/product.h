@@ -41,6 +41,13 @@ struct Products {
                 const ProductBlock& block, uint8_t* scratch);
 };
 
+namespace amx {
+extern const Products kProducts;
+}
+namespace avx512bf16 {
+extern const Products kProducts;
+}
+
 /** Those of this processor; null where it cannot multiply bfloat16. */
 const Products* products();
 

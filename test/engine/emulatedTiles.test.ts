@@ -2,18 +2,17 @@
 // their build for vectors of bfloat16, which needs a processor that multiplies it.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '../recipes/support.js';
+import { processorHas } from '../support/processor.js';
 
 const run = promisify(execFile);
 
 describe('products and attention on tiles', () => {
   it('are those of vectors', async () => {
-    const processor = /^flags\s*:.*$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[0].split(' ') ?? [];
-    if (!processor.includes('avx512_bf16')) return;
+    if (!processorHas('avx512_bf16')) return;
     const folder = temporaryFolder();
     try {
       const wide = ['f', 'dq', 'vl', 'bw', 'bf16'].map((part) => `-mavx512${part}`);

@@ -30,6 +30,7 @@ import {
 } from '../../src/nn/index.js';
 import { createOptimizer, type OptimizerConfig } from '../../src/train/index.js';
 import { ATTENTION_CASES, attentionErrors } from '../support/halfAttention.js';
+import { processorHas } from '../support/processor.js';
 
 const random = (shape: number[], seed: number): Tensor => tf.randomNormal(shape, 0, 1, 'float32', seed);
 
@@ -148,11 +149,9 @@ describe('own TensorFlow ops', () => {
   });
 
   it('use the best instructions for products in bfloat16 that processor and compiler have', () => {
-    const processor = /^flags\s*:.*$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[0].split(' ') ?? [];
     const { made } = JSON.parse(fs.readFileSync('.vitlab/setup/ops.json', 'utf8')) as { made: { half: boolean } };
     const { float, half } = nativeInstructions()!;
-    const has = (...flags: string[]): boolean =>
-      made.half && float === 'avx512' && flags.every((flag) => processor.includes(flag));
+    const has = (...flags: string[]): boolean => made.half && float === 'avx512' && processorHas(...flags);
     const pairs = has('avx512_bf16') ? 'avx512bf16' : float;
     assert.equal(half, has('avx512_bf16', 'amx_tile', 'amx_bf16') ? 'amx' : pairs);
   });

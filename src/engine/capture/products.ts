@@ -14,8 +14,8 @@ import type { SessionVariable } from './recordingSession.js';
 const SLOW_COLUMNS = 3072;
 
 /**
- * `nodes` with faster products of the same values, but for the last bits; `turns` transposes factors of slow ones. Of `fixed` variables, which no step changes, a
- * transpose is kept where one is needed.
+ * `nodes` with faster products of the same values, but for the last bits; `turns` transposes factors of slow ones. Of
+ * `fixed` variables, which no step changes, a transpose is kept where one is needed.
  */
 export function fastProducts(
   nodes: readonly GraphNode[],
